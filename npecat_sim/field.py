@@ -1,0 +1,122 @@
+"""Survey fields: the PSF, sky and detector that images are simulated under.
+
+A field is drawn independently of the catalog, p(z) p(background, PSF) (section 5 of the paper).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from npecat_sim import psf
+from npecat_sim.errors import NpecatError
+from npecat_sim.units import PIXEL_SCALE
+
+FIELD_SHAPE = (1489, 2048)
+"""Pixels (y, x) of an SDSS field."""
+
+SKY_SPAN = (0.004, 0.045)
+"""Fractional change of the sky across a field: 0.4 % is field 94/1/12, 4.5 % is 1000/1/100."""
+
+
+@dataclass(frozen=True)
+class SkyMap:
+    """The sky that SDSS's pipeline subtracted from a frame, on the coarse grid it fitted.
+
+    grid: float32 (row, column), nanomaggies per pixel. Pixel (y, x) of the frame lies at grid
+    position (y0 + step y, x0 + step x).
+    """
+
+    grid: np.ndarray
+    y0: float
+    x0: float
+    step: float
+
+    def cut(self, top: int, left: int, size: int) -> np.ndarray:
+        """float64 (size, size), nanomaggies per pixel: the map from pixel (top, left) on."""
+        rows = self.y0 + self.step * (top + np.arange(size))
+        columns = self.x0 + self.step * (left + np.arange(size))
+        return _interpolation(rows, self.grid.shape[0]) @ self.grid @ (
+            _interpolation(columns, self.grid.shape[1]).T
+        )
+
+
+def _interpolation(position: np.ndarray, n_nodes: int) -> np.ndarray:
+    """float64 (position, node): weights of linear interpolation, constant beyond the ends."""
+    inside = np.clip(position, 0, n_nodes - 1)
+    return np.maximum(0, 1 - np.abs(inside[:, None] - np.arange(n_nodes)))
+
+
+@dataclass(frozen=True)
+class FieldTable:
+    """Properties of n fields, r band.
+
+    identity: int32 (n, 3), SDSS run, camera column and field; run 0 marks a synthetic field.
+    psf: float64 (n, 6), see psf.PARAMETERS. fwhm: float64 (n,) arcsec, SDSS's PSF_WIDTH.
+    sky: float64 (n,) nanomaggies / arcsec^2. gain: float64 (n,) electrons per count.
+    dark_variance: float64 (n,) counts^2. nmgy_per_count: float64 (n,).
+    sky_maps: row of a field -> its SkyMap, for fields whose frame file is known.
+    """
+
+    identity: np.ndarray
+    psf: np.ndarray
+    fwhm: np.ndarray
+    sky: np.ndarray
+    gain: np.ndarray
+    dark_variance: np.ndarray
+    nmgy_per_count: np.ndarray
+    sky_maps: dict[int, SkyMap]
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    @property
+    def electrons_per_nmgy(self) -> np.ndarray:
+        """float64 (n,): electrons that one nanomaggy yields."""
+        return self.gain / self.nmgy_per_count
+
+    def check(self, where: str) -> None:
+        """Raise NpecatError, naming ``where``, the row and the column, on unphysical values."""
+        if len(self) == 0:
+            raise NpecatError(f"{where} holds no field; import at least one")
+        psf.check(self.psf, where)
+        for name in ("fwhm", "sky", "gain", "nmgy_per_count"):
+            column = getattr(self, name)
+            bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+            if len(bad):
+                raise NpecatError(
+                    f"{where}, row {bad[0]}: {name} is {column[bad[0]]:g}; "
+                    "it must be finite and positive"
+                )
+
+    def background(self, row: int, size: int, generator: np.random.Generator) -> np.ndarray:
+        """float32 (size, size), nanomaggies per pixel: the sky at a random place of a field.
+
+        Cut from the field's sky map where there is one; else the field's sky with a gradient
+        of random direction whose change across the field is log-uniform in SKY_SPAN.
+        """
+        place = generator.random(2)  # of the cut in the field, axes (y, x)
+        if row in self.sky_maps:
+            top, left = (place * (np.array(FIELD_SHAPE) - size + 1)).astype(int)
+            return self.sky_maps[row].cut(top, left, size).astype(np.float32)
+        span = SKY_SPAN[0] * (SKY_SPAN[1] / SKY_SPAN[0]) ** generator.random()
+        direction = 2 * np.pi * generator.random()
+        offset = (place - 0.5) * FIELD_SHAPE
+        pixel = np.arange(size) - (size - 1) / 2
+        along = np.add.outer(
+            np.sin(direction) * (offset[0] + pixel), np.cos(direction) * (offset[1] + pixel)
+        )
+        level = self.sky[row] * PIXEL_SCALE**2
+        return (level * (1 + span * along / max(FIELD_SHAPE))).astype(np.float32)
+
+
+SINGLE_FIELD = FieldTable(
+    identity=np.array([[94, 1, 12]], dtype=np.int32),
+    psf=np.array([[1.4899639, 2.994038, 2.8922856, 3.263799, 0.049229424, 0.010495156]]),
+    fwhm=np.array([1.5916]),
+    sky=np.array([5.598322]),
+    gain=np.array([4.71]),
+    dark_variance=np.array([1.8225]),
+    nmgy_per_count=np.array([0.004760353]),
+    sky_maps={},
+)
+"""Prior ``one``: SDSS run 94, camera column 1, field 12, r band (its photoField row)."""

@@ -1,0 +1,34 @@
+"""Random streams that belong to an image, never to a worker, a task or a chunk.
+
+A stream is a Philox counter-based generator (Salmon et al. 2011): its key is (seed, split and
+purpose) and the top word of its counter is the image index, so every (seed, split, index,
+purpose) owns 2^192 blocks of numbers that no other stream can reach.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from npecat_sim.errors import NpecatError
+
+SPLITS = ("train", "validation", "test")
+
+
+class Purpose(IntEnum):
+    """What the numbers of a stream are for; adding a purpose leaves the other streams alone."""
+
+    CATALOG = 0
+    FIELD = 1
+    NOISE = 2
+
+
+def stream(seed: int, split: str, index: int, purpose: Purpose) -> np.random.Generator:
+    """The generator that belongs to one image and purpose.
+
+    Raises NpecatError if the seed is not in [0, 2^64).
+    """
+    if not 0 <= seed < 2**64:
+        raise NpecatError(f"--seed {seed} is outside [0, 2^64); give a non-negative seed")
+    key = np.array([seed, SPLITS.index(split) * 256 + purpose], dtype=np.uint64)
+    counter = np.array([0, 0, 0, index], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
