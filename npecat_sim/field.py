@@ -55,6 +55,8 @@ class FieldTable:
     sky: float64 (n,) nanomaggies / arcsec^2. gain: float64 (n,) electrons per count.
     dark_variance: float64 (n,) counts^2. nmgy_per_count: float64 (n,).
     sky_maps: row of a field -> its SkyMap, for fields whose frame file is known.
+    source: where the fields come from: "one", "embedded" (the description in the package) or
+    "library" (imported by the user).
     """
 
     identity: np.ndarray
@@ -65,6 +67,7 @@ class FieldTable:
     dark_variance: np.ndarray
     nmgy_per_count: np.ndarray
     sky_maps: dict[int, SkyMap]
+    source: str
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -118,5 +121,6 @@ SINGLE_FIELD = FieldTable(
     dark_variance=np.array([1.8225]),
     nmgy_per_count=np.array([0.004760353]),
     sky_maps={},
+    source="one",
 )
 """Prior ``one``: SDSS run 94, camera column 1, field 12, r band (its photoField row)."""

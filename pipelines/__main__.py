@@ -1,0 +1,5 @@
+"""``python -m npecat`` is the same as the command ``npecat``."""
+
+from .cli import main
+
+main()
