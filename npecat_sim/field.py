@@ -17,33 +17,63 @@ FIELD_SHAPE = (1489, 2048)
 SKY_SPAN = (0.004, 0.045)
 """Fractional change of the sky across a field: 0.4 % is field 94/1/12, 4.5 % is 1000/1/100."""
 
+SCALARS = ("fwhm", "sky", "gain", "dark_variance", "nmgy_per_count")
+"""Columns of a FieldTable that hold one positive number a field."""
+
 
 @dataclass(frozen=True)
 class SkyMap:
     """The sky that SDSS's pipeline subtracted from a frame, on the coarse grid it fitted.
 
-    grid: float32 (row, column), nanomaggies per pixel. Pixel (y, x) of the frame lies at grid
-    position (y0 + step y, x0 + step x).
+    grid: float32 (row, column), counts per pixel. Pixel (y, x) of the frame lies at grid
+    position (y0 + step y, x0 + step x). calibration: float32 (column of the frame,), nanomaggies
+    per count; it jumps by 0.05 % between neighbouring columns (half an electron of sky), so it
+    cannot be reduced to the grid.
     """
 
     grid: np.ndarray
+    calibration: np.ndarray
     y0: float
     x0: float
     step: float
 
     def cut(self, top: int, left: int, size: int) -> np.ndarray:
         """float64 (size, size), nanomaggies per pixel: the map from pixel (top, left) on."""
-        rows = self.y0 + self.step * (top + np.arange(size))
-        columns = self.x0 + self.step * (left + np.arange(size))
-        return _interpolation(rows, self.grid.shape[0]) @ self.grid @ (
-            _interpolation(columns, self.grid.shape[1]).T
-        )
+        rows = _interpolate(self.grid, self.y0 + self.step * (top + np.arange(size)))
+        counts = _interpolate(rows.T, self.x0 + self.step * (left + np.arange(size))).T
+        return counts * self.calibration[left : left + size]
+
+    def check(self, where: str) -> None:
+        """Raise NpecatError, naming ``where`` and the value, unless it covers a field."""
+        if self.grid.ndim != 2 or self.calibration.shape != FIELD_SHAPE[1:]:
+            raise NpecatError(
+                f"{where}: grid has shape {self.grid.shape} and calibration "
+                f"{self.calibration.shape}; they must be two-dimensional and {FIELD_SHAPE[1:]}"
+            )
+        for name in ("grid", "calibration"):
+            values = getattr(self, name)
+            bad = np.argwhere(~(np.isfinite(values) & (values > 0)))
+            if len(bad):
+                place = ", ".join(map(str, bad[0]))
+                raise NpecatError(
+                    f"{where}: {name}[{place}] is {values[tuple(bad[0])]:g}; "
+                    "it must be finite and positive"
+                )
+        first = np.array([self.y0, self.x0])
+        last = first + self.step * (np.array(FIELD_SHAPE) - 1)
+        if not (self.step > 0 and np.all(first > -1) and np.all(last < self.grid.shape)):
+            raise NpecatError(
+                f"{where}: a grid of shape {self.grid.shape} with y0 {self.y0:g}, x0 {self.x0:g}, "
+                f"step {self.step:g} does not cover a field of {FIELD_SHAPE} pixels"
+            )
 
 
-def _interpolation(position: np.ndarray, n_nodes: int) -> np.ndarray:
-    """float64 (position, node): weights of linear interpolation, constant beyond the ends."""
-    inside = np.clip(position, 0, n_nodes - 1)
-    return np.maximum(0, 1 - np.abs(inside[:, None] - np.arange(n_nodes)))
+def _interpolate(grid: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """float64 (position, column): rows of a grid between its nodes, constant beyond the ends."""
+    inside = np.clip(position, 0, len(grid) - 1)
+    node = np.minimum(inside.astype(int), len(grid) - 2)
+    share = (inside - node)[:, None]
+    return (1 - share) * grid[node] + share * grid[node + 1]
 
 
 @dataclass(frozen=True)
@@ -77,12 +107,18 @@ class FieldTable:
         """float64 (n,): electrons that one nanomaggy yields."""
         return self.gain / self.nmgy_per_count
 
+    def take(self, rows: np.ndarray) -> "FieldTable":
+        """The given rows, in the given order; rows: integers (m,)."""
+        columns = {name: getattr(self, name)[rows] for name in ("identity", "psf", *SCALARS)}
+        maps = {new: self.sky_maps[old] for new, old in enumerate(rows) if old in self.sky_maps}
+        return FieldTable(**columns, sky_maps=maps, source=self.source)
+
     def check(self, where: str) -> None:
         """Raise NpecatError, naming ``where``, the row and the column, on unphysical values."""
         if len(self) == 0:
             raise NpecatError(f"{where} holds no field; import at least one")
         psf.check(self.psf, where)
-        for name in ("fwhm", "sky", "gain", "nmgy_per_count"):
+        for name in SCALARS:
             column = getattr(self, name)
             bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
             if len(bad):
@@ -90,6 +126,8 @@ class FieldTable:
                     f"{where}, row {bad[0]}: {name} is {column[bad[0]]:g}; "
                     "it must be finite and positive"
                 )
+        for row, sky_map in self.sky_maps.items():
+            sky_map.check(f"{where}, row {row}, sky map")
 
     def background(self, row: int, size: int, generator: np.random.Generator) -> np.ndarray:
         """float32 (size, size), nanomaggies per pixel: the sky at a random place of a field.

@@ -5,6 +5,8 @@ constant area (so a profile's circularised half-light radius is a sqrt(q)) and c
 the analytic PSF; stars are the PSF itself, evaluated at the pixel centres.
 """
 
+from functools import lru_cache
+
 import galsim
 import numpy as np
 
@@ -12,23 +14,43 @@ from npecat_sim import psf
 from npecat_sim.units import PIXEL_SCALE
 
 FAST = galsim.GSParams(folding_threshold=0.2, maxk_threshold=1e-3)
-"""Errors below 0.02 sky sigma in 99 % of images (pipelines/bench_render.py measures them)."""
+"""Errors below 0.01 sky sigma in 99 % of images (python -m npecat.bench_render measures them)."""
 
 EXACT = galsim.GSParams(
-    folding_threshold=1e-3, maxk_threshold=1e-4, kvalue_accuracy=1e-6, maximum_fft_size=32768
+    folding_threshold=1e-3, maxk_threshold=1e-6, kvalue_accuracy=1e-7, maximum_fft_size=16384
 )
-"""For comparisons: errors below 0.001 sky sigma, about a hundred times slower."""
+"""For comparisons: errors below 1e-5 sky sigma, about a hundred times slower."""
+
+# GalSim would only warn and then take the memory: an FFT of 16,384 pixels a side needs 6 GB.
+galsim.errors.raise_fft_size_error = True
+
+
+def _for_share(gsparams: galsim.GSParams, share: float) -> galsim.GSParams:
+    """Thresholds for a component with this share of the flux.
+
+    GalSim's thresholds are fractions of a profile's own flux. Without this a PSF wing that
+    holds a millionth of the flux would alone ask for FFTs of 40,000 pixels.
+    """
+    share = max(share, 1e-9)
+    return gsparams.withParams(
+        folding_threshold=min(0.5, gsparams.folding_threshold / share),
+        maxk_threshold=min(0.5, gsparams.maxk_threshold / share),
+    )
 
 
 def psf_profile(parameters: np.ndarray, gsparams: galsim.GSParams) -> galsim.GSObject:
     """The PSF as a GalSim profile in pixel units; unit flux within psf.CALIBRATION_RADIUS."""
     sigma1, sigma2, sigmap, beta, _, _ = parameters
-    core, second, wing = psf.component_fluxes(parameters)
+    fluxes = psf.component_fluxes(parameters)
+    core, second, wing = fluxes
+    core_params, second_params, wing_params = (_for_share(gsparams, flux) for flux in fluxes)
+    radius = np.sqrt(beta) * sigmap
     return galsim.Sum(
-        galsim.Gaussian(sigma=sigma1, flux=core),
-        galsim.Gaussian(sigma=sigma2, flux=second),
-        galsim.Moffat(beta=beta / 2, scale_radius=np.sqrt(beta) * sigmap, flux=wing),
+        galsim.Gaussian(sigma=sigma1, flux=core, gsparams=core_params),
+        galsim.Gaussian(sigma=sigma2, flux=second, gsparams=second_params),
+        galsim.Moffat(beta=beta / 2, scale_radius=radius, flux=wing, gsparams=wing_params),
         gsparams=gsparams,
+        propagate_gsparams=False,
     )
 
 
@@ -46,6 +68,34 @@ def galaxy_profile(source: dict[str, float], gsparams: galsim.GSParams) -> galsi
     return galsim.Sum(parts, gsparams=gsparams)
 
 
+@lru_cache(maxsize=256)  # 0.15 MB each with FAST, a few for each PSF
+def _psf_transform(
+    parameters: tuple[float, ...], gsparams: galsim.GSParams, bounds: galsim.BoundsI, step: float
+) -> np.ndarray:
+    """complex64 (ky, kx): the PSF on a grid of wavenumbers ``step`` radians per pixel apart."""
+    grid = galsim.ImageCF(bounds, scale=step)
+    psf_profile(np.array(parameters), gsparams)._drawKImage(grid)
+    return grid.array
+
+
+def _draw_galaxy(
+    galaxy: galsim.GSObject,
+    psf_parameters: tuple[float, ...],
+    image: galsim.Image,
+    gsparams: galsim.GSParams,
+) -> None:
+    """What drawImage does with a galaxy convolved with the PSF, galaxy and PSF taken apart.
+
+    The wing's transform, a Bessel function, takes longer than all the rest; it is kept.
+    """
+    point = psf_profile(np.array(psf_parameters), gsparams)
+    both = galsim.Convolve(galaxy, point, gsparams=gsparams, propagate_gsparams=False)
+    grid, wrap_size = both.drawFFT_makeKImage(image)
+    galaxy._drawKImage(grid)
+    grid.array[:] *= _psf_transform(psf_parameters, gsparams, grid.bounds, grid.scale)
+    both.drawFFT_finish(image, grid, wrap_size, add_to_image=False)
+
+
 def draw_sources(
     sources: dict[str, np.ndarray],
     psf_parameters: np.ndarray,
@@ -57,16 +107,17 @@ def draw_sources(
     sources: columns of catalog.COLUMNS, each (source,). psf_parameters: (6,).
     Raises galsim.GalSimFFTSizeError where a profile needs a larger FFT than gsparams allow.
     """
-    point = psf_profile(np.asarray(psf_parameters, dtype=np.float64), gsparams)
-    count = len(sources["x"])
-    images = np.zeros((count, size, size), dtype=np.float32)
-    centre = (size - 1) / 2
-    for row in range(count):
+    parameters = tuple(map(float, psf_parameters))
+    images = np.zeros((len(sources["x"]), size, size), dtype=np.float32)
+    for row, pixels in enumerate(images):
         source = {name: float(column[row]) for name, column in sources.items()}
+        image = galsim.Image(pixels, scale=1.0)
+        image.setCenter(0, 0)  # the pixel (size // 2, size // 2)
+        offset = (source["x"] - size // 2, source["y"] - size // 2)
         if source["is_galaxy"]:
-            profile = galsim.Convolve(galaxy_profile(source, gsparams), point, gsparams=gsparams)
+            galaxy = galaxy_profile(source, gsparams).shift(offset)
+            _draw_galaxy(galaxy, parameters, image, gsparams)
         else:
-            profile = point * source["flux"]
-        shifted = profile.shift(source["x"] - centre, source["y"] - centre)
-        shifted.drawImage(galsim.Image(images[row], scale=1.0), method="no_pixel")
+            star = psf_profile(np.array(parameters), gsparams) * source["flux"]
+            star.shift(offset).drawReal(image)
     return images

@@ -92,6 +92,7 @@ def simulate(
     counts: Mapping[str, int],
     seed: int,
     workers: int,
+    images_per_chunk: int = schema.IMAGES_PER_CHUNK,
 ) -> list[Path]:
     """Make, or complete, one store for every split whose count is not zero; returns their paths.
 
@@ -103,10 +104,10 @@ def simulate(
         if n_images == 0:
             continue
         path = store_path(data, prior, split)
-        wanted = _settings(prior, fields, split, n_images, seed)
+        wanted = settings_of(prior, fields, split, n_images, seed, images_per_chunk)
         paths.append(path)
         total += n_images
-        tasks += _prepare(path, wanted, split, n_images, seed)
+        tasks += prepare(path, wanted)
     done = total - sum(len(task.images) for task in tasks)
     if tasks:
         _run(tasks, fields, min(workers, len(tasks)), prior, total, done)
@@ -116,8 +117,13 @@ def simulate(
     return paths
 
 
-def _settings(
-    prior: str, fields: FieldTable, split: str, n_images: int, seed: int
+def settings_of(
+    prior: str,
+    fields: FieldTable,
+    split: str,
+    n_images: int,
+    seed: int,
+    images_per_chunk: int,
 ) -> dict[str, Any]:
     """The complete configuration of a store: equal settings mean equal bytes."""
     content = b"".join(
@@ -132,6 +138,7 @@ def _settings(
         "split": split,
         "seed": seed,
         "n_images": n_images,
+        "images_per_chunk": images_per_chunk,
         "image_size_pixel": IMAGE_SIZE,
         "pixel_scale_arcsec": PIXEL_SCALE,
         "catalog_prior": PRIOR.to_dict(),
@@ -142,14 +149,12 @@ def _settings(
     }
 
 
-def _prepare(
-    path: Path, wanted: dict[str, Any], split: str, n_images: int, seed: int
-) -> list[Task]:
+def prepare(path: Path, wanted: dict[str, Any]) -> list[Task]:
     """Create the store if it is not there; returns the tasks that it still needs."""
     if not path.exists():
         beside = path.with_name(path.name + ".partial")
         shutil.rmtree(beside, ignore_errors=True)
-        store.create(beside, wanted, n_images, PRIOR.capacity)
+        store.create(beside, wanted, PRIOR.capacity)
         os.replace(beside, path)
     found = store.settings(path)
     for name, value in wanted.items():
@@ -160,10 +165,10 @@ def _prepare(
             )
     if store.is_sealed(path):
         return []
-    done = store.finished_chunks(path, n_images)
+    done = store.finished_chunks(path)
     return [
-        Task(path, seed, split, chunk, images)
-        for chunk, images in enumerate(store.chunk_ranges(n_images))
+        Task(path, wanted["seed"], wanted["split"], chunk, images)
+        for chunk, images in enumerate(store.chunk_ranges(wanted))
         if chunk not in done
     ]
 

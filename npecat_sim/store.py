@@ -48,15 +48,19 @@ class Batch:
         }
 
 
-def create(path: Path, settings: dict[str, Any], n_images: int, capacity: int) -> None:
-    """Lay out an empty store; ``settings`` become the attributes of its root group."""
+def create(path: Path, settings: dict[str, Any], capacity: int) -> None:
+    """Lay out an empty store for catalogs padded to ``capacity`` sources.
+
+    settings: become the attributes of the root group; ``n_images`` and ``images_per_chunk`` among
+    them give the shape.
+    """
     group = zarr.create_group(path, zarr_format=3, attributes=settings)
     for spec in schema.arrays(capacity):
         group.create_array(
             spec.name,
-            shape=(n_images, *spec.tail),
+            shape=(settings["n_images"], *spec.tail),
             dtype=spec.dtype,
-            chunks=(schema.IMAGES_PER_CHUNK, *spec.tail),
+            chunks=(settings["images_per_chunk"], *spec.tail),
             compressors=[BloscCodec(cname="lz4", shuffle="bitshuffle"), Crc32cCodec()],
             serializer=BytesCodec(),
             dimension_names=spec.axes,
@@ -66,34 +70,34 @@ def create(path: Path, settings: dict[str, Any], n_images: int, capacity: int) -
     (path / RECEIPTS).mkdir()
 
 
-def chunk_ranges(n_images: int) -> list[range]:
+def chunk_ranges(settings: dict[str, Any]) -> list[range]:
     """The images of each chunk of a store."""
-    step = schema.IMAGES_PER_CHUNK
+    n_images, step = settings["n_images"], settings["images_per_chunk"]
     return [range(start, min(start + step, n_images)) for start in range(0, n_images, step)]
 
 
 def write_chunk(path: Path, chunk: int, batch: Batch) -> None:
     """Write one whole chunk of every array, then its receipt."""
     group = zarr.open_group(path, mode="r+")
-    start = chunk * schema.IMAGES_PER_CHUNK
     files = {}
     for name, values in batch.arrays().items():
         array = group[name]
         assert isinstance(array, zarr.Array)
+        start = chunk * array.chunks[0]
         array[start : start + len(values)] = values
         key = f"{name}/c/" + "/".join([str(chunk)] + ["0"] * (values.ndim - 1))
         files[key] = _fingerprint(path / key)
     _write_json(path / RECEIPTS / f"{chunk}.json", files)
 
 
-def finished_chunks(path: Path, n_images: int) -> set[int]:
+def finished_chunks(path: Path) -> set[int]:
     """Chunks of an unsealed store that have a receipt and whose files are all there."""
-    done = set()
-    for chunk in range(len(chunk_ranges(n_images))):
-        receipt = path / RECEIPTS / f"{chunk}.json"
-        if receipt.exists() and not _first_fault(path, json.loads(receipt.read_text())):
-            done.add(chunk)
-    return done
+    receipts = (path / RECEIPTS).glob("*.json")
+    return {
+        int(receipt.stem)
+        for receipt in receipts
+        if not _first_fault(path, json.loads(receipt.read_text()))
+    }
 
 
 def seal(path: Path) -> None:
@@ -167,6 +171,11 @@ class Store:
 
     def __len__(self) -> int:
         return self.settings["n_images"]
+
+    @property
+    def chunk_ranges(self) -> list[range]:
+        """The images of each chunk."""
+        return chunk_ranges(self.settings)
 
     @property
     def digest(self) -> str:

@@ -6,7 +6,11 @@ import click
 
 from npecat_sim.errors import NpecatError
 
+from .evaluate import evaluate
+from .fields import fields
+from .quickstart import run
 from .simulate import simulate
+from .train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -15,7 +19,8 @@ def npecat() -> None:
     """Probabilistic catalogs of stars and galaxies from telescope images."""
 
 
-npecat.add_command(simulate)
+for command in (simulate, train, evaluate, fields, run):
+    npecat.add_command(command)
 
 
 def main() -> None:

@@ -13,11 +13,7 @@ from npecat_sim.library import load_library
 from npecat_sim.seeding import SPLITS
 from npecat_sim.simulate import simulate as simulate_stores
 
-DATA_OPTION = click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), default=Path("data"),
-    help="Folder of the stores.",
-)
-
+from .options import DATA_OPTION
 
 @click.command()
 @click.option("--prior", type=click.Choice(["one", "many"]), required=True, help="Fields to draw.")

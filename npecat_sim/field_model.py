@@ -1,0 +1,152 @@
+"""A compact statistical description of SDSS fields, so that simulating needs no survey file.
+
+Fields fall into strata: those of one camera column of one run, apart by whether the fit of the
+PSF's wing succeeded. Inside a stratum every variable has its table of quantiles, and a Gaussian
+copula (Nelsen 2006, section 2.3) carries the correlations: correlated normals become uniforms, the
+uniforms become values. The description in data/sdss_fields.json is what ``npecat fields fit``
+makes of SDSS's photoField files 94/1, 2583/2 and 3900/6.
+"""
+
+import json
+import re
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from npecat_sim.errors import NpecatError
+from npecat_sim.field import SCALARS, FieldTable
+from npecat_sim.psf import PARAMETERS
+
+VARIABLES = (*PARAMETERS, *SCALARS)
+"""Order of the columns of every array here; units as in FieldTable."""
+
+WINGLESS_P0 = 1e-5
+"""Where SDSS's fit of the wing failed, p0 is 1e-7; where it succeeded, about 0.01."""
+
+KNOTS = 33
+"""Quantiles a variable: the piecewise linear law then errs by at most 1/32, typically 0.003."""
+
+SHRINKAGE = 0.01
+"""Share of the identity in a copula's correlation: keeps it positive definite with few fields."""
+
+DEFAULT_FIELDS = 500
+"""Fields of prior ``many`` (section 6 of the paper)."""
+
+DEFAULT_SEED = 0
+"""Any number; another one makes another prior ``many``."""
+
+
+def has_wing(psf: np.ndarray) -> np.ndarray:
+    """bool (n,): whether SDSS's fit of the PSF's wing succeeded; psf: (n, 6)."""
+    return psf[:, PARAMETERS.index("p0")] >= WINGLESS_P0
+
+
+def values_of(table: FieldTable) -> np.ndarray:
+    """float64 (n, len(VARIABLES)) of a table of n fields."""
+    return np.column_stack([table.psf, *(getattr(table, name) for name in SCALARS)])
+
+
+def default_fields() -> FieldTable:
+    """The fields of prior ``many`` where the user names no library."""
+    return draw_fields(DEFAULT_FIELDS, DEFAULT_SEED)
+
+
+def embedded_description() -> dict[str, Any]:
+    """The description that the package carries."""
+    file = resources.files("npecat_sim") / "data" / "sdss_fields.json"
+    return json.loads(file.read_text())
+
+
+def draw_fields(n: int, seed: int, description: dict[str, Any] | None = None) -> FieldTable:
+    """n fields of the description, the embedded one by default; field k is named 0/0/k.
+
+    Values have single precision, as in SDSS's files, and sigma1 < sigma2.
+    """
+    strata = (description or embedded_description())["strata"]
+    weight = np.array([stratum["fields"] for stratum in strata], dtype=np.float64)
+    generator = np.random.Generator(np.random.Philox(seed))
+    stratum_of = generator.choice(len(strata), size=n, p=weight / weight.sum())
+    values = np.empty((n, len(VARIABLES)))
+    for index, stratum in enumerate(strata):
+        rows = np.flatnonzero(stratum_of == index)
+        values[rows] = _draw_stratum(stratum, len(rows), generator)
+    psf, scalars = np.split(values, [len(PARAMETERS)], axis=1)
+    return FieldTable(
+        identity=np.column_stack([np.zeros((n, 2)), np.arange(n)]).astype(np.int32),
+        psf=psf,
+        **dict(zip(SCALARS, scalars.T, strict=True)),
+        sky_maps={},
+        source="embedded",
+    )
+
+
+def _draw_stratum(stratum: dict[str, Any], n: int, generator: np.random.Generator) -> np.ndarray:
+    """float64 (n, len(VARIABLES)); fields with sigma1 >= sigma2 are drawn again."""
+    n_varying = len(stratum["correlation"])
+    factor = np.linalg.cholesky(np.reshape(stratum["correlation"], (n_varying, n_varying)))
+    varying = iter(special.ndtr(factor @ generator.standard_normal((n_varying, n))))
+    values = np.empty((n, len(VARIABLES)))
+    for index, name in enumerate(VARIABLES):
+        quantile = stratum["quantiles"][name]
+        values[:, index] = (
+            quantile[0]
+            if len(quantile) == 1
+            else np.interp(next(varying), np.linspace(0, 1, len(quantile)), quantile)
+        )
+    values = values.astype(np.float32).astype(np.float64)
+    swapped = values[:, 0] >= values[:, 1]
+    if swapped.any():
+        values[swapped] = _draw_stratum(stratum, int(swapped.sum()), generator)
+    return values
+
+
+def fit_description(table: FieldTable) -> dict[str, Any]:
+    """The description of a table of real fields.
+
+    Raises NpecatError on unphysical fields, sigma1 >= sigma2 among them.
+    """
+    table.check("fields to describe")
+    swapped = np.flatnonzero(table.psf[:, 0] >= table.psf[:, 1])
+    if len(swapped):
+        run, camcol, field = table.identity[swapped[0]]
+        raise NpecatError(
+            f"field {run}/{camcol}/{field}: sigma1 is not below sigma2; leave its run out"
+        )
+    values = values_of(table)
+    keys = np.column_stack([table.identity[:, :2], has_wing(table.psf)])
+    strata = []
+    for run, camcol, wing in np.unique(keys, axis=0).tolist():
+        members = values[(keys == (run, camcol, wing)).all(axis=1)]
+        strata.append(
+            {"run": run, "camcol": camcol, "wing": bool(wing), "fields": len(members)}
+            | _fit_stratum(members)
+        )
+    return {
+        "about": "SDSS fields, r band; see npecat_sim/field_model.py. Radii in pixels, fwhm in "
+        "arcsec, sky in nmgy/arcsec2, gain in electrons per count, dark_variance in count2.",
+        "strata": strata,
+    }
+
+
+def _fit_stratum(members: np.ndarray) -> dict[str, Any]:
+    """Quantiles of each variable, one where it is constant, and the copula of the others."""
+    is_constant = (members == members[0]).all(axis=0)
+    quantiles = {}
+    for name, column, constant in zip(VARIABLES, members.T, is_constant, strict=True):
+        n_knots = 1 if constant else min(KNOTS, len(members))
+        knots = np.quantile(column, np.linspace(0, 1, n_knots))
+        quantiles[name] = [float(f"{knot:.7g}") for knot in knots]
+    varying = members[:, ~is_constant]
+    scores = special.ndtri(stats.rankdata(varying, axis=0) / (len(members) + 1))
+    correlation = np.atleast_2d(np.corrcoef(scores, rowvar=False)) if varying.size else np.eye(0)
+    correlation = (1 - SHRINKAGE) * correlation + SHRINKAGE * np.eye(len(correlation))
+    return {"quantiles": quantiles, "correlation": correlation.round(3).tolist()}
+
+
+def description_text(description: dict[str, Any]) -> str:
+    """JSON with each list of numbers on one line."""
+    text = json.dumps(description, indent=1)
+    numbers = re.compile(r"\[[^][{}]*\]")
+    return numbers.sub(lambda match: " ".join(match[0].split()), text) + "\n"

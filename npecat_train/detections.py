@@ -1,0 +1,53 @@
+"""Predicted catalogs as point estimates: what a network or a classical tool found in images."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from astropy.table import Table
+
+from npecat_sim.errors import NpecatError
+
+UNITS = {"x": "pix", "y": "pix", "flux": "nmgy"}
+"""FITS unit names; the other columns have no unit."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """n predicted sources of a set of images, sorted by image; every array is (n,).
+
+    image: int64, index of the image in the set. x, y: float64, 0-indexed pixels, centre of the
+    first pixel at 0. flux: float64 nanomaggies, the point estimate. prob_source, prob_galaxy:
+    float64, probability that there is a source, and that it is a galaxy given that there is.
+
+    Raises NpecatError where a value is not finite, ValueError where the lengths differ or the
+    images are out of order.
+    """
+
+    image: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    prob_source: np.ndarray
+    prob_galaxy: np.ndarray
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            column = getattr(self, field.name)
+            if column.shape != self.image.shape:
+                raise ValueError(f"{field.name} has shape {column.shape}, not {self.image.shape}")
+            bad = np.flatnonzero(~np.isfinite(column))
+            if len(bad):
+                raise NpecatError(
+                    f"predicted catalog, image {self.image[bad[0]]}: {field.name} is "
+                    f"{column[bad[0]]}; check the images and the network that it comes from"
+                )
+        if np.any(np.diff(self.image) < 0):
+            raise ValueError("detections must be sorted by image")
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def table(self) -> Table:
+        """One row a source, one column a field, with units."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Table(columns, units=UNITS)

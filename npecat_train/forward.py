@@ -1,0 +1,41 @@
+"""From a batch to its posterior and its loss: the path that training and prediction share."""
+
+import torch
+from torch import Tensor
+
+from npecat_train.inputs import Standardisation, network_inputs
+from npecat_train.loader import TrainingBatch
+from npecat_train.network import TILE_SIZE, TileNetwork
+from npecat_train.posterior import TilePosterior
+from npecat_train.tiles import tile_catalog
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """True where the processor multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+
+
+def tile_posterior(
+    network: TileNetwork, standardisation: Standardisation, use_psf: bool, batch: TrainingBatch
+) -> TilePosterior:
+    """The posterior of every tile of a batch, float32 whatever the network computes in."""
+    pixel_maps, tile_maps = network_inputs(
+        batch.images, batch.backgrounds, batch.electrons_per_nmgy, batch.psf_parameters,
+        standardisation, use_psf,
+    )
+    device = pixel_maps.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
+        raw = network(pixel_maps.to(memory_format=torch.channels_last), tile_maps)
+    return TilePosterior.from_raw(raw.float())
+
+
+def image_losses(posterior: TilePosterior, batch: TrainingBatch) -> dict[str, Tensor]:
+    """Negative log-likelihood of each image's true tile catalog by factor: float32 (batch,)."""
+    truth = tile_catalog(
+        batch.x, batch.y, batch.flux, batch.is_galaxy, batch.present,
+        batch.images.shape[-1] // TILE_SIZE,
+    )
+    return posterior.negative_log_likelihood(truth)

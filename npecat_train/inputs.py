@@ -1,0 +1,82 @@
+"""What the network sees: image and background in noise units, and the PSF, standardised.
+
+The image enters as asinh(s) and asinh(s / 30), s being the image over the standard deviation of
+its sky: the first resolves the noise, the second stays clear of saturation in bright cores.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from npecat_sim.psf import PARAMETERS
+from npecat_sim.store import Store
+from npecat_train.network import TILE_SIZE
+
+STRETCHES = (1.0, 30.0)
+N_PIXEL_MAPS = len(STRETCHES)
+
+LEAST_SKY_STD = 0.05
+"""A store of one field has almost no spread of skies; other fields must not become extremes."""
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Means and standard deviations over a training store; they travel in the checkpoint.
+
+    psf_mean, psf_std: (6,), see npecat_sim.psf.PARAMETERS. sky_mean, sky_std: of the log of the
+    background in electrons per pixel.
+    """
+
+    psf_mean: tuple[float, ...]
+    psf_std: tuple[float, ...]
+    sky_mean: float
+    sky_std: float
+
+
+def measure_standardisation(store: Store) -> Standardisation:
+    """Statistics of the PSF parameters and the sky over a training store."""
+    psf = store.array("psf_parameters")
+    electrons = store.array("electrons_per_nmgy")
+    # One pixel an image stands for its sky, which varies far more between fields than within.
+    sky = np.log(store.array("backgrounds")[:, 0, 0] * electrons)
+    return Standardisation(
+        psf_mean=tuple(map(float, psf.mean(axis=0))),
+        psf_std=tuple(float(std) if std > 0 else 1.0 for std in psf.std(axis=0)),
+        sky_mean=float(sky.mean()),
+        sky_std=max(float(sky.std()), LEAST_SKY_STD),
+    )
+
+
+def n_tile_maps(use_psf: bool) -> int:
+    """Number of constant maps that join at tile resolution: the sky, and the PSF if used."""
+    return 1 + (len(PARAMETERS) if use_psf else 0)
+
+
+def network_inputs(
+    images: Tensor,
+    backgrounds: Tensor,
+    electrons_per_nmgy: Tensor,
+    psf_parameters: Tensor,
+    standardisation: Standardisation,
+    use_psf: bool,
+) -> tuple[Tensor, Tensor]:
+    """Pixel maps (batch, N_PIXEL_MAPS, H, W) and tile maps (batch, n_tile_maps, H / 4, W / 4).
+
+    images, backgrounds: float32 (batch, H, W), nanomaggies. electrons_per_nmgy: (batch,).
+    psf_parameters: (batch, 6).
+    """
+    electrons = electrons_per_nmgy.to(images.dtype)[:, None, None]
+    in_sigma = images * torch.sqrt(electrons / backgrounds)
+    pixel_maps = torch.stack([torch.asinh(in_sigma / stretch) for stretch in STRETCHES], dim=1)
+
+    sky = torch.log(backgrounds * electrons)[:, None]
+    sky = torch.nn.functional.avg_pool2d(sky, TILE_SIZE)
+    maps = [(sky - standardisation.sky_mean) / standardisation.sky_std]
+    if use_psf:
+        mean = psf_parameters.new_tensor(standardisation.psf_mean)
+        std = psf_parameters.new_tensor(standardisation.psf_std)
+        standard = ((psf_parameters - mean) / std).to(images.dtype)
+        maps.append(standard[:, :, None, None].expand(-1, -1, *sky.shape[2:]))
+    return pixel_maps, torch.cat(maps, dim=1)

@@ -1,0 +1,104 @@
+"""The inference network: 48 blocks of convolution, batch norm and SiLU, and a last convolution.
+
+Adapted from YOLOv5's C3 modules. Two blocks bring the image to the tiles; all others work at
+tile resolution, where most of what matters can be seen for a hundredth of the arithmetic.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+TILE_SIZE = 4
+"""Pixels along each side of a tile (section 6 of the paper)."""
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """Widths and depths; the sum of blocks is 2 + sum(3 + 2 n) over the C3 modules."""
+
+    stem_channels: int = 16
+    channels: int = 128
+    hidden_channels: int = 64
+    bottlenecks: tuple[int, ...] = (4, 4, 4, 5)
+    dilations: tuple[int, ...] = (1, 1, 2, 1)
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution without bias, batch norm, SiLU."""
+
+    def __init__(
+        self, n_in: int, n_out: int, kernel: int, *, stride: int = 1, padding: int = 0,
+        dilation: int = 1,
+    ):
+        super().__init__(
+            nn.Conv2d(n_in, n_out, kernel, stride, padding, dilation, bias=False),
+            nn.BatchNorm2d(n_out),
+            nn.SiLU(inplace=True),
+        )
+
+
+class Bottleneck(nn.Module):
+    """A 1 x 1 and a 3 x 3 block with a shortcut around both."""
+
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        self.blocks = nn.Sequential(
+            ConvBlock(channels, channels, 1),
+            ConvBlock(channels, channels, 3, padding=dilation, dilation=dilation),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.blocks(features)
+
+
+class C3(nn.Module):
+    """Cross-stage module: one half passes through bottlenecks, the other past them."""
+
+    def __init__(self, n_in: int, n_out: int, hidden: int, n_bottlenecks: int, dilation: int):
+        super().__init__()
+        self.into = ConvBlock(n_in, hidden, 1)
+        self.past = ConvBlock(n_in, hidden, 1)
+        self.deep = nn.Sequential(*(Bottleneck(hidden, dilation) for _ in range(n_bottlenecks)))
+        self.join = ConvBlock(2 * hidden, n_out, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        both = torch.cat([self.deep(self.into(features)), self.past(features)], dim=1)
+        return self.join(both)
+
+
+class TileNetwork(nn.Module):
+    """Fully convolutional map from an image to the raw posterior parameters of its tiles.
+
+    pixel_maps: (batch, n_pixel_maps, H, W). tile_maps: (batch, n_tile_maps, H / 4, W / 4).
+    Returns float32 (batch, output, H / 4, W / 4); before training these are ``initial_outputs``
+    everywhere.
+    """
+
+    def __init__(
+        self, n_pixel_maps: int, n_tile_maps: int, initial_outputs: tuple[float, ...],
+        size: NetworkSize,
+    ):
+        super().__init__()
+        width = size.channels
+        self.stem = nn.Sequential(
+            ConvBlock(n_pixel_maps, size.stem_channels, 5, padding=2),
+            ConvBlock(size.stem_channels, width, 2 * TILE_SIZE, stride=TILE_SIZE, padding=2),
+        )
+        n_in = [width + n_tile_maps] + [width] * (len(size.bottlenecks) - 1)
+        self.body = nn.Sequential(
+            *(
+                C3(n, width, size.hidden_channels, depth, dilation)
+                for n, depth, dilation in zip(n_in, size.bottlenecks, size.dilations, strict=True)
+            )
+        )
+        self.head = nn.Conv2d(width, len(initial_outputs), 1)
+        nn.init.zeros_(self.head.weight)
+        with torch.no_grad():
+            self.head.bias.copy_(torch.tensor(initial_outputs))  # type: ignore[union-attr]
+
+    def forward(self, pixel_maps: Tensor, tile_maps: Tensor) -> Tensor:
+        tiles = torch.cat([self.stem(pixel_maps), tile_maps], dim=1)
+        features = self.body(tiles)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(features.float())

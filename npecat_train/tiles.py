@@ -1,0 +1,59 @@
+"""What the network is asked: the brightest source of every tile (section 4 of the paper)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from npecat_train.network import TILE_SIZE
+
+
+@dataclass(frozen=True)
+class TileCatalog:
+    """The brightest source of each tile, axes (batch, tile row, tile column).
+
+    present: bool. x, y: float32, pixels from the tile's lower edges, in [0, TILE_SIZE]; flux:
+    float32, nanomaggies; is_galaxy: bool. Where no source is, these hold harmless values.
+    """
+
+    present: Tensor
+    x: Tensor
+    y: Tensor
+    flux: Tensor
+    is_galaxy: Tensor
+
+
+def tile_catalog(
+    x: Tensor, y: Tensor, flux: Tensor, is_galaxy: Tensor, present: Tensor, n_tiles: int
+) -> TileCatalog:
+    """Sort padded catalogs into tiles.
+
+    x, y, flux, is_galaxy, present: (batch, capacity) in the store's coordinates; n_tiles: along
+    each side of the image. A position is measured from the image's edge at -0.5.
+    """
+    batch = len(x)
+    from_edge = torch.stack([y, x], dim=-1).nan_to_num() + 0.5  # (batch, capacity, 2)
+    index = (from_edge / TILE_SIZE).floor().clamp(0, n_tiles - 1)
+    offset = from_edge - index * TILE_SIZE
+    tile = (index[..., 0] * n_tiles + index[..., 1]).long()
+    tile = tile + torch.arange(batch, device=x.device)[:, None] * n_tiles**2
+
+    tile, flux, offset, is_galaxy = (
+        value[present] for value in (tile, flux, offset, is_galaxy)
+    )
+    brightest = torch.zeros(batch * n_tiles**2, device=x.device)
+    brightest = brightest.scatter_reduce(0, tile, flux, "amax")
+    wins = flux == brightest[tile]
+
+    def spread(values: Tensor, empty: float) -> Tensor:
+        out = torch.full((batch * n_tiles**2,), empty, dtype=values.dtype, device=x.device)
+        out[tile[wins]] = values[wins]
+        return out.view(batch, n_tiles, n_tiles)
+
+    return TileCatalog(
+        present=spread(torch.ones_like(is_galaxy), False),
+        x=spread(offset[:, 1], TILE_SIZE / 2),
+        y=spread(offset[:, 0], TILE_SIZE / 2),
+        flux=spread(flux, 1.0),
+        is_galaxy=spread(is_galaxy, False),
+    )

@@ -1,0 +1,105 @@
+"""``npecat fields``: import survey fields into a library, look at them, describe them."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+from matplotlib.figure import Figure
+
+from npecat_sim.field import FieldTable
+from npecat_sim.field_model import default_fields, description_text, fit_description, has_wing
+from npecat_sim.library import import_fields, load_library, replacing, save_library
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def fields() -> None:
+    """Survey fields: PSF, sky and detector to simulate under."""
+
+
+@fields.command("import")
+@click.argument("paths", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--output", "library", required=True, type=FILE, help="Library to write.")
+def import_(paths: tuple[Path, ...], library: Path) -> None:
+    """Make a field library of SDSS's photoField-*.fits files and, if given, frame-r-* files."""
+    table = import_fields(paths)
+    save_library(table, library)
+    click.echo(f"{library}: {len(table):,} fields, {len(table.sky_maps):,} with a sky map")
+    click.echo(summary(table))
+
+
+@fields.command()
+@click.argument("library", required=False, type=FILE)
+@click.option("-o", "--output", "figure_path", type=FILE, help="PNG; default: beside the library.")
+def show(library: Path | None, figure_path: Path | None) -> None:
+    """Summarise a library, by default the fields of prior many, and draw its FWHM and sky."""
+    table = load_library(library) if library else default_fields()
+    figure_path = figure_path or (library or Path("fields")).with_suffix(".png")
+    click.echo(summary(table))
+    with replacing(figure_path) as partial:
+        draw(table).savefig(partial, format="png", dpi=150)
+    click.echo(f"figure: {figure_path}")
+
+
+@fields.command()
+@click.argument("paths", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--output", "description", required=True, type=FILE, help="JSON to write.")
+def fit(paths: tuple[Path, ...], description: Path) -> None:
+    """Describe the fields of photoField files statistically, as prior many draws them."""
+    table = import_fields(paths)
+    text = description_text(fit_description(table))
+    with replacing(description) as partial:
+        partial.write_text(text)
+    click.echo(f"{description}: {len(table):,} fields described in {len(text) / 1e3:.1f} kB")
+
+
+def columns_of(table: FieldTable) -> list[tuple[str, np.ndarray]]:
+    """(label of the camera column, rows) of each run and camera column in the table."""
+    keys = table.identity[:, :2]
+    return [
+        (
+            f"{run}/{camcol}" if run else "synthetic",
+            np.flatnonzero((keys == (run, camcol)).all(axis=1)),
+        )
+        for run, camcol in np.unique(keys, axis=0).tolist()
+    ]
+
+
+def summary(table: FieldTable) -> str:
+    """A line a camera column: how many fields and sky maps, and medians with ranges."""
+    lines = [
+        f"{'run/camcol':>10} {'fields':>6} {'sky maps':>8} {'FWHM (arcsec)':>18} "
+        f"{'sky (nmgy/arcsec2)':>18} {'no wing':>7} {'electrons/nmgy':>15}"
+    ]
+    wingless = ~has_wing(table.psf)
+    for label, rows in columns_of(table):
+        n_maps = sum(row in table.sky_maps for row in rows.tolist())
+        fwhm = _median_and_range(table.fwhm[rows])
+        sky = _median_and_range(table.sky[rows])
+        lines.append(
+            f"{label:>10} {len(rows):6d} {n_maps:8d} {fwhm:>18} {sky:>18} "
+            f"{wingless[rows].mean():7.1%} {np.median(table.electrons_per_nmgy[rows]):15.0f}"
+        )
+    return "\n".join(lines)
+
+
+def _median_and_range(values: np.ndarray) -> str:
+    return f"{np.median(values):.2f} ({values.min():.2f}-{values.max():.2f})"
+
+
+def draw(table: FieldTable) -> Figure:
+    """Histograms of FWHM and sky, stacked by run and camera column."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=False)
+    labels, groups = zip(*columns_of(table), strict=True)
+    panels_of = {
+        "PSF FWHM (arcsec)": table.fwhm,
+        "Sky brightness (nmgy / arcsec$^2$)": table.sky,
+    }
+    for panel, (name, values) in zip(panels, panels_of.items(), strict=True):
+        panel.hist([values[rows] for rows in groups], bins=30, stacked=True, label=labels)
+        panel.set(xlabel=name, ylabel="Fields per bin")
+    panels[1].legend(title="run/camcol", frameon=False)
+    figure.suptitle(f"{len(table):,} fields, {len(table.sky_maps):,} with a sky map")
+    return figure

@@ -1,0 +1,10 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+DATA_OPTION = click.option("--data", type=FOLDER, default=Path("data"), help="Folder of stores.")
+RUNS_OPTION = click.option("--runs", type=FOLDER, default=Path("runs"), help="Folder of networks.")

@@ -1,0 +1,19 @@
+"""Fixtures that several test files share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def sdss_dir() -> Path:
+    """Folder of real SDSS files: NPECAT_SDSS or shared/sdss beside the repository.
+
+    Tests that ask for it are skipped where there is none.
+    """
+    beside = Path(__file__).parents[2] / "shared" / "sdss"
+    folder = Path(os.environ.get("NPECAT_SDSS", beside))
+    if not any(folder.glob("photoField-*.fits")):
+        pytest.skip(f"no SDSS files in {folder}; set NPECAT_SDSS to a folder of photoField files")
+    return folder

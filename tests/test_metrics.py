@@ -1,0 +1,238 @@
+"""Metrics of catalogs whose right answer is known."""
+
+import numpy as np
+import pytest
+
+from npecat_eval.bins import MAGNITUDE_LIMIT, N_BINS, binned_mean, magnitude_edges
+from npecat_eval.bootstrap import quotient, resampled_totals, value_and_sigma
+from npecat_eval.evaluate import TRUTH, evaluate
+from npecat_eval.matched import MatchedCatalog
+from npecat_eval.metrics import METRICS, sample_metrics
+from npecat_sim.catalog import COLUMNS, Catalog
+from npecat_sim.errors import NpecatError
+from npecat_sim.prior import CatalogPrior
+from npecat_sim.units import flux_of_magnitude, magnitude
+from npecat_train.detections import Detections
+
+EDGES = np.linspace(17.0, 22.0, N_BINS + 1)  # bins of half a magnitude
+
+
+def catalog(sources: list[list[tuple[float, float, float, bool]]]) -> Catalog:
+    """A catalog from rows (x, y, magnitude, is_galaxy), one list an image."""
+    count = np.array([len(rows) for rows in sources], dtype=np.int32)
+    columns = {column.name: np.zeros((len(count), 20), dtype=column.dtype) for column in COLUMNS}
+    for image, rows in enumerate(sources):
+        for row, (x, y, mag, is_galaxy) in enumerate(rows):
+            values = {"x": x, "y": y, "flux": flux_of_magnitude(mag), "is_galaxy": is_galaxy}
+            for name, value in values.items():
+                columns[name][image, row] = value
+    return Catalog(count, columns)
+
+
+def detections(rows: list[tuple[int, float, float, float, float]]) -> Detections:
+    """Detections from rows (image, x, y, magnitude, prob_galaxy)."""
+    image, x, y, mag, prob_galaxy = np.array(rows, dtype=np.float64).reshape(-1, 5).T
+    flux = flux_of_magnitude(mag)
+    return Detections(image.astype(np.int64), x, y, flux, np.ones_like(x), prob_galaxy)
+
+
+def perfect(truth: Catalog) -> Detections:
+    table = truth.flat()
+    x, y, flux, galaxy = (
+        table[name].astype(np.float64) for name in ("x", "y", "flux", "is_galaxy")
+    )
+    return Detections(table["image"], x, y, flux, np.ones_like(x), galaxy)
+
+
+def binned(name: str, truth: Catalog, found: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """(total, count) of a metric in each bin of EDGES, over all images."""
+    mean = METRICS[name](MatchedCatalog.of(truth, found), EDGES)
+    return mean.total.sum(axis=0), mean.count.sum(axis=0)
+
+
+def only(bin_index: int, value: float = 1.0) -> np.ndarray:
+    result = np.zeros(N_BINS)
+    result[bin_index] = value
+    return result
+
+
+def test_perfect_catalog():
+    truth = CatalogPrior().draw(3, "test", range(300))
+    table = evaluate(truth, {"perfect": perfect(truth)}, "planted")
+    expected = np.where(table["metric"] == "flux_error_percent", 0.0, 1.0)
+    np.testing.assert_array_equal(table["value"], expected)
+    np.testing.assert_array_equal(table["sigma"], 0.0)
+    bright = np.sum(magnitude(truth.flat()["flux"]) < MAGNITUDE_LIMIT)
+    np.testing.assert_array_equal(table["n"][np.isinf(table["bin_low"])], bright)
+    assert len(table) == len(METRICS) * (N_BINS + 1) + 1  # F1 has no bins
+
+
+def test_nothing_detected():
+    truth = CatalogPrior().draw(3, "test", range(50))
+    table = evaluate(truth, {"blind": detections([])}, "planted")
+    overall = table[np.isinf(table["bin_low"])]
+    value = dict(zip(overall["metric"], overall["value"], strict=True))
+    assert value["recall"] == 0
+    for undefined in ("precision", "star_galaxy_accuracy", "flux_error_percent", "f1"):
+        assert np.isnan(value[undefined])
+
+
+def test_edges_share_true_sources_equally():
+    mag = np.random.default_rng(5).uniform(15, 23, 8000)
+    edges = magnitude_edges(mag)
+    assert edges[0] == mag.min() and edges[-1] == MAGNITUDE_LIMIT
+    counts = np.histogram(mag, edges)[0]
+    assert counts.sum() == np.sum(mag < MAGNITUDE_LIMIT)
+    assert np.ptp(counts) <= 1
+    with pytest.raises(NpecatError, match="no source brighter"):
+        magnitude_edges(np.array([22.5]))
+
+
+def test_bin_holds_its_lower_edge():
+    mean = binned_mean(
+        np.zeros(4, dtype=int), np.array([17.5, 21.999, 22.0, np.nan]), np.ones(4), EDGES, 1
+    )
+    np.testing.assert_array_equal(mean.count[0], only(1) + only(9))
+
+
+def test_precision_by_estimated_magnitude():
+    """The truth is in bin 1, the estimate in bin 6; a false detection is in bin 3."""
+    truth = catalog([[(10, 10, 17.75, False)]])
+    found = detections([(0, 10, 10, 20.25, 0), (0, 50, 50, 18.75, 0)])
+    total, count = binned("precision", truth, found)
+    np.testing.assert_array_equal(total, only(6))
+    np.testing.assert_array_equal(count, only(6) + only(3))
+
+
+def test_recall_by_true_magnitude():
+    truth = catalog([[(10, 10, 17.75, False), (30, 30, 17.6, True)], [(5, 5, 22.3, True)]])
+    found = detections([(0, 10, 10, 20.25, 0), (1, 5, 5, 21.9, 0)])
+    total, count = binned("recall", truth, found)
+    np.testing.assert_array_equal(total, only(1))
+    np.testing.assert_array_equal(count, only(1, 2))
+
+
+def test_match_with_a_source_beyond_the_limit_counts_as_true():
+    truth = catalog([[(10, 10, 22.3, False)]])
+    total, count = binned("precision", truth, detections([(0, 10.2, 10, 21.9, 0)]))
+    np.testing.assert_array_equal(total, only(9))
+    np.testing.assert_array_equal(count, only(9))
+
+
+def test_faint_detection_makes_a_bright_source_recalled():
+    truth = catalog([[(10, 10, 21.9, False)]])
+    found = detections([(0, 10, 10, 22.2, 0)])
+    np.testing.assert_array_equal(binned("recall", truth, found)[0], only(9))
+    np.testing.assert_array_equal(binned("precision", truth, found)[1], np.zeros(N_BINS))
+
+
+def test_estimate_brighter_than_all_truth_is_in_the_first_bin():
+    truth = catalog([[(10, 10, 17.2, False)]])
+    total, _ = binned("precision", truth, detections([(0, 10, 10, 12.0, 0)]))
+    np.testing.assert_array_equal(total, only(0))
+
+
+def test_accuracy_on_matched_pairs():
+    """Right galaxy and wrong star in bin 1, right star in bin 4; the missed one does not count."""
+    truth = catalog(
+        [[(10, 10, 17.7, True), (30, 30, 17.7, False), (50, 50, 19.2, False), (70, 70, 19.2, True)]]
+    )
+    found = detections(
+        [
+            (0, 10, 10, 17.7, 0.51),
+            (0, 30, 30, 20.0, 0.9),
+            (0, 50, 50, 19.2, 0.49),
+            (0, 60, 9, 18, 1),
+        ]
+    )
+    total, count = binned("star_galaxy_accuracy", truth, found)
+    np.testing.assert_array_equal(total, only(1) + only(4))
+    np.testing.assert_array_equal(count, only(1, 2) + only(4))
+
+
+def test_flux_error_is_relative_to_the_truth():
+    """+50 % and -20 % of the truth in one bin: a mean of 35 %."""
+    truth = catalog([[(10, 10, 20.2, True), (30, 30, 20.2, False)]])
+    found = perfect(truth)
+    found.flux[:] *= [1.5, 0.8]
+    total, count = binned("flux_error_percent", truth, found)
+    np.testing.assert_allclose(total / np.maximum(count, 1), only(6, 35.0))
+
+
+def test_f1():
+    truth = catalog([[(10, 10, 20.2, True), (30, 30, 20.2, False), (50, 50, 19.9, False)]])
+    found = detections([(0, 10, 10, 20.2, 1), (0, 70, 70, 20.2, 1)])  # precision 1/2, recall 1/3
+    samples = sample_metrics(MatchedCatalog.of(truth, found), EDGES)
+    assert samples["f1"].overall[0] == pytest.approx(0.4)
+
+
+def test_bootstrap_sigma_is_binomial_for_lone_sources():
+    n, p = 4000, 0.9
+    hits = (np.random.default_rng(6).random(n) < p).astype(np.float64)
+    totals = resampled_totals(np.stack([hits, np.ones(n)], axis=1))
+    value, sigma = value_and_sigma(quotient(totals[:, :1], totals[:, 1:]))
+    assert value[0] == hits.mean()
+    expected = np.sqrt(value[0] * (1 - value[0]) / n)
+    assert sigma[0] == pytest.approx(expected, rel=0.1)  # 4.5 sigma of 1,000 resamples
+
+
+def test_bootstrap_keeps_sources_of_an_image_together():
+    """Ten sources that share their fate have the sigma of one."""
+    hits = 10.0 * (np.random.default_rng(7).random(1000) < 0.7)
+    totals = resampled_totals(np.stack([hits, np.full(1000, 10.0)], axis=1))
+    value, sigma = value_and_sigma(quotient(totals[:, :1], totals[:, 1:]))
+    assert sigma[0] == pytest.approx(np.sqrt(value[0] * (1 - value[0]) / 1000), rel=0.1)
+
+
+def test_resamples_do_not_depend_on_the_block(monkeypatch):
+    sums = np.random.default_rng(8).integers(0, 5, (70, 3)).astype(np.float64)
+    whole = resampled_totals(sums)
+    monkeypatch.setattr("npecat_eval.bootstrap.BLOCK", 500)
+    np.testing.assert_array_equal(resampled_totals(sums), whole)
+
+
+def test_empty_bin_is_nan_without_warning(recwarn):
+    samples = quotient(np.zeros((1001, 2)), np.array([[0.0, 3.0]]))
+    value, sigma = value_and_sigma(samples)
+    np.testing.assert_array_equal(value, [np.nan, 0])
+    np.testing.assert_array_equal(sigma, [np.nan, 0])
+    assert len(recwarn) == 0
+
+
+def test_paired_difference_is_sharper_than_independent_errors():
+    """Two catalogs that miss nearly the same sources."""
+    truth = CatalogPrior().draw(9, "test", range(400))
+    good = perfect(truth)
+    kept = np.random.default_rng(9).random(len(good)) < 0.7
+    fewer = kept & (np.arange(len(good)) % 50 > 0)
+    methods = {
+        name: Detections(*(getattr(good, column)[mask] for column in vars(good)))
+        for name, mask in (("a", kept), ("b", fewer))
+    }
+    table = evaluate(truth, methods, "planted")
+    recall = table[(table["metric"] == "recall") & np.isinf(table["bin_low"])]
+    a, b = recall[recall["reference"] == TRUTH]
+    difference = recall[recall["reference"] == "a"][0]
+    assert difference["method"] == "b"
+    assert difference["value"] == pytest.approx(b["value"] - a["value"])
+    assert 0 < difference["sigma"] < 0.5 * np.hypot(a["sigma"], b["sigma"])
+
+
+def test_refuses_what_is_no_catalog_of_these_images():
+    truth = catalog([[(10, 10, 20.0, True)]])
+    with pytest.raises(ValueError, match="outside"):
+        MatchedCatalog.of(truth, detections([(1, 10, 10, 20.0, 0)]))
+    with pytest.raises(ValueError, match="sorted"):
+        detections([(1, 10, 10, 20.0, 0), (0, 10, 10, 20.0, 0)])
+    with pytest.raises(NpecatError, match="image 3: x is nan"):
+        detections([(3, np.nan, 10, 20.0, 0)])
+
+
+def test_detections_table_has_units():
+    table = detections([(0, 10, 11, 22.5, 0.25)]).table()
+    assert (table["x"].unit, table["flux"].unit, table["prob_galaxy"].unit) == (
+        "pix",
+        "nmgy",
+        None,
+    )
+    assert table["flux"][0] == 1 and table["y"][0] == 11

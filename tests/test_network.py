@@ -1,0 +1,72 @@
+"""The network: what it is made of, what it sees and what it says before training."""
+
+import torch
+
+from npecat_train.checkpoint import RunSettings
+from npecat_train.inputs import Standardisation, network_inputs
+from npecat_train.network import ConvBlock, NetworkSize
+from npecat_train.posterior import INITIAL_OUTPUTS, TilePosterior
+
+STANDARD = Standardisation((1.0,) * 6, (2.0,) * 6, 6.8, 0.2)
+
+
+def settings(variant="psf_aware") -> RunSettings:
+    return RunSettings(variant, "digest", STANDARD, NetworkSize(), 1, 32, 1e-3, 0)
+
+
+def test_48_blocks_most_at_tile_resolution_and_a_last_convolution():
+    network = settings().build_network()
+    blocks = [module for module in network.modules() if isinstance(module, ConvBlock)]
+    convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert len(blocks) == 48 and len(convolutions) == 49
+    sizes = []
+    for block in blocks:
+        block.register_forward_hook(lambda _, __, out: sizes.append(out.shape[-1]))
+    network.eval()(torch.zeros(1, 2, 80, 80), torch.zeros(1, 7, 20, 20))
+    assert sizes.count(20) == 47
+
+
+def test_context_reaches_forty_pixels():
+    network = settings().build_network().eval()
+    torch.nn.init.normal_(network.head.weight)
+    pixels = torch.randn(1, 2, 160, 160, requires_grad=True)
+    network(pixels, torch.zeros(1, 7, 40, 40))[0, :, 20, 20].sum().backward()
+    assert pixels.grad is not None
+    reached = pixels.grad[0].abs().sum(dim=0).nonzero()
+    assert reached.min() <= 80 - 40 and reached.max() >= 84 + 40
+
+
+def test_untrained_posterior_is_the_stated_one():
+    network = settings().build_network().requires_grad_(False)
+    raw = network(torch.randn(2, 2, 80, 80), torch.randn(2, 7, 20, 20))
+    assert raw.shape == (2, 8, 20, 20)
+    assert torch.allclose(raw[1, :, 3, 4], torch.tensor(INITIAL_OUTPUTS))
+    posterior = TilePosterior.from_raw(raw)
+    assert 3 < float(torch.sigmoid(posterior.source_logit)[0].sum()) < 5
+    assert torch.allclose(posterior.x.mean(), torch.tensor(2.0), atol=1e-4)
+
+
+def test_only_psf_aware_sees_the_psf():
+    image = torch.randn(3, 80, 80)
+    background = torch.full((3, 80, 80), 0.9)
+    electrons, psf = torch.full((3,), 990.0), torch.rand(3, 6)
+    for variant, n_maps in (("psf_aware", 7), ("psf_unaware", 1), ("single_field", 1)):
+        run = settings(variant)
+        _, tile_maps = network_inputs(image, background, electrons, psf, STANDARD, run.use_psf)
+        assert tile_maps.shape == (3, n_maps, 20, 20)
+    _, tile_maps = network_inputs(image, background, electrons, psf, STANDARD, True)
+    assert torch.allclose(tile_maps[:, 1:, 7, 7], (psf - 1) / 2)
+
+
+def test_inputs_are_in_noise_units():
+    """The same sky noise in electrons gives the same input whatever the flux calibration."""
+    electrons = torch.tensor([500.0, 2000.0])
+    sky = torch.full((2, 80, 80), 900.0)  # electrons per pixel: sigma is 30 electrons
+    signal = torch.full((2, 80, 80), 60.0)
+    scale = electrons[:, None, None]
+    pixels, tile_maps = network_inputs(
+        signal / scale, sky / scale, electrons, torch.zeros(2, 6), STANDARD, False
+    )
+    assert torch.allclose(pixels[0], pixels[1]) and torch.allclose(tile_maps[0], tile_maps[1])
+    assert torch.allclose(pixels[0, 0], torch.asinh(torch.tensor(2.0)))
+    assert torch.allclose(tile_maps[0, 0], (torch.tensor(900.0).log() - 6.8) / 0.2, atol=1e-4)
