@@ -10,7 +10,8 @@ that is two pairs of small matrix products. The nodes p and q are the midpoint r
 variable: close together near zero, where wide wings live, wider beyond. A galaxy gets as many
 nodes as its size, flux and place ask for. Stars are the PSF itself at the pixel centres.
 
-tests/test_compiled.py holds this to render.draw_sources: the image of a whole catalog differs by
+All compiled code is in this file, since numba's cache would not notice a change in another.
+tests/test_compiled.py holds it to render.draw_sources: the image of a whole catalog differs by
 about 0.003 sky sigma (largest pixel), for the brightest galaxies by up to 0.02.
 """
 
@@ -25,8 +26,6 @@ from npecat_sim.profiles import (
     DE_VAUCOULEURS_CENTRE,
     EXPONENTIAL_CENTRE,
     EXPONENTIAL_SCALE,
-    ROOT_NODES,
-    PsfModel,
     de_vaucouleurs_transform,
     psf_model,
 )
@@ -110,11 +109,12 @@ def _profile_reach(ellipse, bulge, sigma, cut):
 
 
 @_jit
-def _interpolate(table, position):
-    """Linear between nodes, constant beyond the last; position: float32, in nodes from 0."""
-    node = min(np.int32(position), np.int32(len(table) - 2))
+def _interpolate(table, argument):
+    """Linear between the nodes of a profiles.Table, constant beyond the last; float32 >= 0."""
+    position = argument * np.float32(table.density)
+    node = min(np.int32(position), np.int32(len(table.values) - 2))
     share = min(position - node, np.float32(1))
-    return table[node] + share * (table[node + 1] - table[node])
+    return table.values[node] + share * (table.values[node + 1] - table.values[node])
 
 
 @_jit
@@ -124,19 +124,18 @@ def _last_wavenumber(point, disk, bulge, disk_width, bulge_width, transform, cut
     The widths (pixels) times k are the least argument of each transform at that k, so F P
     integrated outwards is at most PsfModel.tail times F there.
     """
-    low = 0
-    high = len(point.tail) - 1
+    low, high = 0, len(point.tail) - 1
     while high - low > 1:
         middle = (low + high) // 2
-        k = middle / point.nodes_per_wavenumber
+        k = middle / point.transform.density
         t = 1 + (k * disk_width * EXPONENTIAL_SCALE) ** 2
-        root = np.float32(math.sqrt(k * bulge_width) * ROOT_NODES)
+        root = np.float32(math.sqrt(k * bulge_width))
         bound = disk.flux / (t * math.sqrt(t)) + bulge.flux * _interpolate(transform, root)
         if bound * point.tail[middle] > cut:
             low = middle
         else:
             high = middle
-    return high / point.nodes_per_wavenumber
+    return high / point.transform.density
 
 
 @_jit
@@ -223,31 +222,28 @@ def _axis(point, disk, bulge, cosine, sine, centre, size, transform, cut):
 def _spectrum(point, disk, bulge, cosine, sine, kx, ky, transform):
     """float32 (2, x node, y node): sum and minus the difference of G(p, q) and G(p, -q)."""
     spectrum = np.empty((2, len(kx), len(ky)), np.float32)
-    nodes_per_wavenumber = np.float32(point.nodes_per_wavenumber)
-    disk_major = np.float32((disk.major * EXPONENTIAL_SCALE) ** 2)
-    disk_minor = np.float32((disk.minor * EXPONENTIAL_SCALE) ** 2)
-    bulge_major = np.float32(bulge.major**2)
-    bulge_minor = np.float32(bulge.minor**2)
+    disk_major2 = np.float32((disk.major * EXPONENTIAL_SCALE) ** 2)
+    disk_minor2 = np.float32((disk.minor * EXPONENTIAL_SCALE) ** 2)
+    bulge_major2 = np.float32(bulge.major**2)
+    bulge_minor2 = np.float32(bulge.minor**2)
     disk_flux = np.float32(disk.flux / (2 * math.pi**2))
     bulge_flux = np.float32(bulge.flux / (2 * math.pi**2))
-    one = np.float32(1)
-    value = np.empty((2, len(ky)), np.float32)
+    galaxy = np.empty((2, len(ky)), np.float32)
     for p in range(len(kx)):
-        for sign in range(2):
+        for part in range(2):
             for q in range(len(ky)):
-                y = ky[q] if sign == 0 else -ky[q]
-                major2 = np.float32((kx[p] * cosine + y * sine) ** 2)
-                minor2 = np.float32((y * cosine - kx[p] * sine) ** 2)
-                t = one + disk_major * major2 + disk_minor * minor2
-                root = np.sqrt(np.sqrt(bulge_major * major2 + bulge_minor * minor2))
-                value[sign, q] = disk_flux / (t * np.sqrt(t)) + bulge_flux * _interpolate(
-                    transform, root * np.float32(ROOT_NODES)
-                )
+                y = ky[q] if part == 0 else -ky[q]
+                along2 = np.float32((kx[p] * cosine + y * sine) ** 2)
+                across2 = np.float32((y * cosine - kx[p] * sine) ** 2)
+                t = np.float32(1) + disk_major2 * along2 + disk_minor2 * across2
+                root = np.sqrt(np.sqrt(bulge_major2 * along2 + bulge_minor2 * across2))
+                galaxy[part, q] = disk_flux / (t * np.sqrt(t))
+                galaxy[part, q] += bulge_flux * _interpolate(transform, root)
         for q in range(len(ky)):
             k = np.sqrt(np.float32(kx[p] ** 2 + ky[q] ** 2))
-            psf = _interpolate(point.transform, k * nodes_per_wavenumber)
-            spectrum[0, p, q] = psf * (value[0, q] + value[1, q])
-            spectrum[1, p, q] = psf * (value[1, q] - value[0, q])
+            psf = _interpolate(point.transform, k)
+            spectrum[0, p, q] = psf * (galaxy[0, q] + galaxy[1, q])
+            spectrum[1, p, q] = psf * (galaxy[1, q] - galaxy[0, q])
     return spectrum
 
 
@@ -259,9 +255,8 @@ def _add_product(left, right, out):
         for n in range(0, count - 3, 4):
             a, b, c, d = left[n, i], left[n + 1, i], left[n + 2, i], left[n + 3, i]
             for j in range(out.shape[1]):
-                out[i, j] += (
-                    a * right[n, j] + b * right[n + 1, j] + c * right[n + 2, j] + d * right[n + 3, j]
-                )
+                first = a * right[n, j] + b * right[n + 1, j]
+                out[i, j] += first + c * right[n + 2, j] + d * right[n + 3, j]
         for n in range(count - count % 4, count):
             a = left[n, i]
             for j in range(out.shape[1]):

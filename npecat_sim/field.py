@@ -4,6 +4,7 @@ A field is drawn independently of the catalog, p(z) p(background, PSF) (section 
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -106,6 +107,18 @@ class FieldTable:
     def electrons_per_nmgy(self) -> np.ndarray:
         """float64 (n,): electrons that one nanomaggy yields."""
         return self.gain / self.nmgy_per_count
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every column and sky map: names the exact content of the table."""
+        content = sha256()
+        for name in ("identity", "psf", *SCALARS):
+            content.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        for row, sky_map in sorted(self.sky_maps.items()):
+            place = np.array([row, sky_map.y0, sky_map.x0, sky_map.step])
+            for part in (place, sky_map.grid, sky_map.calibration):
+                content.update(np.ascontiguousarray(part).tobytes())
+        return content.hexdigest()
 
     def take(self, rows: np.ndarray) -> "FieldTable":
         """The given rows, in the given order; rows: integers (m,)."""

@@ -18,8 +18,8 @@ class NetworkSize:
     """Widths and depths; the sum of blocks is 2 + sum(3 + 2 n) over the C3 modules."""
 
     stem_channels: int = 16
-    channels: int = 128
-    hidden_channels: int = 64
+    channels: int = 64
+    hidden_channels: int = 32
     bottlenecks: tuple[int, ...] = (4, 4, 4, 5)
     dilations: tuple[int, ...] = (1, 1, 2, 1)
 

@@ -186,6 +186,19 @@ def test_pathological_images(name):
         assert len(found) == 0
 
 
+def test_small_kron_aperture_gives_way_to_a_circle():
+    """A lone pixel has a Kron radius of zero; its flux is not."""
+    sources = measure(*conditions(PATHOLOGICAL["one hot pixel"][None]))
+    np.testing.assert_allclose(sources.kron_flux, [1e5])
+
+
+def test_centroid_that_drifts_away_gives_way_to_the_barycentre(monkeypatch):
+    image = observed(noiseless([star(30.2, 40.7, 17.0)]), np.random.default_rng(7))
+    monkeypatch.setattr(sep, "winpos", lambda image, x, y, sigma: (x + 9, y, 0))
+    sources = measure(*conditions(image[None]))
+    assert np.hypot(sources.x - 30.2, sources.y - 40.7).max() < 0.2
+
+
 def test_more_blends_than_sep_has_room_for(simulated):
     """Where deblending overflows, the image is cataloged without it."""
     _, arrays = simulated

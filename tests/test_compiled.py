@@ -1,0 +1,158 @@
+"""The compiled renderer against GalSim at render.EXACT, and render's shortcuts against GalSim."""
+
+import galsim
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from npecat_sim import compiled, psf, render
+from npecat_sim.catalog import COLUMNS
+from npecat_sim.field import SINGLE_FIELD
+from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
+from npecat_sim.units import PIXEL_SCALE
+
+TYPICAL = SINGLE_FIELD.psf[0]
+SHARP = np.array([0.769, 2.27, 5.0, 3.0, 0.0385, 1e-7])
+"""The sharpest of 1,578 SDSS fields; its wing fit failed, as in a quarter of them."""
+
+SKY_SIGMA = np.sqrt(SINGLE_FIELD.sky * PIXEL_SCALE**2 / SINGLE_FIELD.electrons_per_nmgy)[0]
+"""Nanomaggies per pixel."""
+
+GALAXY = {
+    "x": 37.3,
+    "y": 41.8,
+    "is_galaxy": True,
+    "flux": 5.0,
+    "angle": 0.7,
+    "disk_fraction": 0.5,
+    "disk_axis_ratio": 0.6,
+    "bulge_axis_ratio": 0.8,
+    "disk_half_light_radius": 2.0,
+    "bulge_half_light_radius": 1.0,
+}
+
+
+def source_table(*sources: dict[str, float]) -> dict[str, np.ndarray]:
+    """Columns of sources given as changes to GALAXY."""
+    rows = [{**GALAXY, "snr": np.nan, **source} for source in sources]
+    return {
+        column.name: np.array([row[column.name] for row in rows], dtype=column.dtype)
+        for column in COLUMNS
+    }
+
+
+def largest_error(sources, psf_parameters, sky_sigma=SKY_SIGMA, moved=0.0) -> float:
+    """Largest pixel error of the image of all sources, drawn ``moved`` pixels off, in sky sigma."""
+    exact = render.draw_sources(sources, psf_parameters, IMAGE_SIZE, render.EXACT)
+    sources = {**sources, "x": sources["x"] + np.float32(moved)}
+    fast = compiled.draw_sources(sources, psf_parameters, IMAGE_SIZE, sky_sigma)
+    return float(np.abs((fast - exact).sum(axis=0)).max(initial=0) / sky_sigma)
+
+
+def test_images_of_the_prior_equal_galsim():
+    catalog = CatalogPrior().draw(seed=3, split="test", indices=range(25))
+    errors = [
+        largest_error(catalog.sources(image), SHARP if image % 2 else TYPICAL)
+        for image in range(25)
+    ]
+    assert np.median(errors) < 0.005
+    assert max(errors) < 0.01
+
+
+def test_images_of_real_fields_equal_galsim(sdss_dir):
+    columns = fits.getdata(sorted(sdss_dir.glob("photoField-*.fits"))[0])[::120]
+    catalog = CatalogPrior().draw(seed=4, split="test", indices=range(len(columns)))
+    r_band = 2
+    for image, row in enumerate(columns):
+        parameters = np.array([row[f"PSF_{name.upper()}"][r_band] for name in psf.PARAMETERS])
+        electrons_per_nmgy = row["GAIN"][r_band] / row["NMGYPERCOUNT"][r_band]
+        sky_sigma = np.sqrt(row["SKY"][r_band] * PIXEL_SCALE**2 / electrons_per_nmgy)
+        assert largest_error(catalog.sources(image), parameters, sky_sigma) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("source", "psf_parameters"),
+    [
+        pytest.param({"disk_half_light_radius": 35.0, "flux": 300.0}, TYPICAL, id="huge disk"),
+        pytest.param({"bulge_half_light_radius": 12.0, "flux": 100.0}, TYPICAL, id="huge bulge"),
+        pytest.param(
+            {"disk_axis_ratio": 0.003, "bulge_axis_ratio": 0.003, "flux": 3000.0},
+            TYPICAL,
+            id="slanted needle",
+        ),
+        pytest.param(
+            {"bulge_axis_ratio": 0.003, "angle": 0.0, "flux": 3000.0}, SHARP, id="level needle"
+        ),
+        pytest.param({"flux": 3000.0}, TYPICAL, id="bright"),
+        pytest.param({"flux": 3000.0, "bulge_half_light_radius": 0.42}, SHARP, id="compact"),
+        pytest.param({"x": -0.5, "y": 79.4, "flux": 300.0}, TYPICAL, id="corner"),
+        pytest.param({"x": -30.0, "flux": 300.0}, TYPICAL, id="outside"),
+        pytest.param({"disk_fraction": 1.0, "flux": 300.0}, TYPICAL, id="disk only"),
+        pytest.param({"disk_fraction": 0.0, "flux": 300.0}, TYPICAL, id="bulge only"),
+        pytest.param({"is_galaxy": False, "flux": 1180.0}, TYPICAL, id="star"),
+        pytest.param({"is_galaxy": False, "flux": 1180.0}, SHARP, id="sharp star"),
+    ],
+)
+def test_hard_source_equals_galsim(source, psf_parameters):
+    assert largest_error(source_table(source), psf_parameters) < 0.01
+
+
+def test_a_hundredth_of_a_pixel_is_noticed():
+    assert largest_error(source_table({"flux": 100.0}), TYPICAL, moved=0.01) > 0.1
+
+
+@pytest.mark.parametrize("psf_parameters", [TYPICAL, SHARP])
+def test_unit_flux_within_the_calibration_radius(psf_parameters):
+    size = 201
+    star = source_table({"x": 100.3, "y": 99.6, "is_galaxy": False, "flux": 1000.0})
+    image = compiled.draw_sources(star, psf_parameters, size, SKY_SIGMA)[0]
+    radius = np.hypot(*(np.indices(image.shape) - np.array([99.6, 100.3])[:, None, None]))
+    assert image[radius < psf.CALIBRATION_RADIUS].sum() == pytest.approx(1000, rel=1e-3)
+
+
+def test_galaxy_keeps_the_flux_beyond_the_calibration_radius():
+    size = 401
+    galaxy = source_table({"x": 200.0, "y": 200.0, "flux": 1000.0})
+    image = compiled.draw_sources(galaxy, SHARP, size, SKY_SIGMA)[0]
+    assert image.sum() == pytest.approx(1000, rel=1e-3)
+
+
+def test_a_source_does_not_depend_on_its_neighbours():
+    sources = CatalogPrior().draw(seed=5, split="test", indices=range(20)).flat()
+    together = compiled.draw_sources(sources, TYPICAL, IMAGE_SIZE, SKY_SIGMA)
+    for row, image in enumerate(together):
+        alone = {name: column[row : row + 1] for name, column in sources.items()}
+        again = compiled.draw_sources(alone, TYPICAL, IMAGE_SIZE, SKY_SIGMA)[0]
+        np.testing.assert_array_equal(again, image)
+
+
+@pytest.mark.parametrize("size", [8, 33])
+def test_no_sources(size):
+    assert compiled.draw_sources(source_table(), TYPICAL, size, SKY_SIGMA).shape == (0, size, size)
+    assert render.draw_sources(source_table(), TYPICAL, size).shape == (0, size, size)
+
+
+@pytest.mark.parametrize("size", [80, 33])
+@pytest.mark.parametrize("is_galaxy", [True, False])
+def test_render_equals_galsims_own_drawing(size, is_galaxy):
+    sources = source_table({"is_galaxy": is_galaxy, "x": 11.2, "y": 20.7})
+    source = {name: float(column[0]) for name, column in sources.items()}
+    profile = render.psf_profile(TYPICAL, render.FAST)
+    if is_galaxy:
+        galaxy = render.galaxy_profile(source, render.FAST)
+        profile = galsim.Convolve(galaxy, profile, propagate_gsparams=False)
+    else:
+        profile = profile * source["flux"]
+    centre = (size - 1) / 2
+    offset = (source["x"] - centre, source["y"] - centre)
+    expected = profile.drawImage(
+        nx=size, ny=size, scale=1.0, method="no_pixel", offset=offset, dtype=np.float32
+    )
+    image = render.draw_sources(sources, TYPICAL, size)[0]
+    np.testing.assert_allclose(image, expected.array, atol=1e-3 * SKY_SIGMA)
+
+
+def test_render_refuses_a_huge_fft():
+    small = render.FAST.withParams(maximum_fft_size=64)
+    with pytest.raises(galsim.GalSimFFTSizeError):
+        render.draw_sources(source_table({}), TYPICAL, IMAGE_SIZE, small)
