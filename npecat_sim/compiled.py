@@ -1,4 +1,4 @@
-"""Noiseless images of sources, compiled: what render.draw_sources draws, 40 times faster.
+"""Noiseless images of sources, compiled: what render.draw_sources draws, 20 times faster.
 
 Every profile here is even and its transform G(k) = F(k) P(k) (galaxy times PSF) is known, so a
 galaxy's image at the offset (u, v) from its centre is a sum over one quadrant of wavenumbers,
@@ -11,8 +11,8 @@ variable: close together near zero, where wide wings live, wider beyond. A galax
 nodes as its size, flux and place ask for. Stars are the PSF itself at the pixel centres.
 
 All compiled code is in this file, since numba's cache would not notice a change in another.
-tests/test_compiled.py holds it to render.draw_sources: the image of a whole catalog differs by
-about 0.003 sky sigma (largest pixel), for the brightest galaxies by up to 0.02.
+tests/test_compiled.py holds it to render.draw_sources: the largest pixel error of an image is
+0.0024 sky sigma at the median and 0.006 at most, needles and giants included.
 """
 
 import math
@@ -32,18 +32,18 @@ from npecat_sim.profiles import (
 from npecat_sim.units import PIXEL_SCALE
 
 CUT = 0.0015
-"""Sky sigmas per pixel: below this the core, second Gaussian, wing, disk and bulge are each cut."""
+"""Sky sigmas: where the core, second Gaussian, wing, disk and bulge of a source are each cut."""
 
 SPECTRAL_CUT = 3.0
-"""In units of CUT, a bound on the light beyond the last node; the bound is several times too
-high, and three times the cut moves no pixel by more than 0.0003 sky sigma."""
+"""In units of CUT, a bound on the light left out beyond the last node. The bound is several times
+too high: at 1 the errors are the same within 0.0001 sky sigma, at 30 they are four times larger."""
 
 LOCALITY = 12.0
-"""Detail of wavenumber k is taken to reach LOCALITY / k from where it arises. At 6 some galaxies
-err by 0.6 sky sigma, at 10 or more none by more than 0.01."""
+"""Detail of wavenumber k is taken to reach LOCALITY / k from where it arises. At 8 a thin galaxy
+of 3,000 nanomaggies under a sharp PSF errs by 0.07 sky sigma, at 6 by 0.3."""
 
 MARGIN = 3.0
-"""Core sigmas added to that reach: without them sharp PSFs and bright bulges err by 0.2."""
+"""Core sigmas added to that reach; without them the same galaxy errs by 0.2."""
 
 SHAPE = (
     "disk_fraction",

@@ -1,6 +1,6 @@
 """Survey fields: the PSF, sky and detector that images are simulated under.
 
-A field is drawn independently of the catalog, p(z) p(background, PSF) (section 5 of the paper).
+A field is drawn independently of the catalog, p(z) p(background, PSF).
 """
 
 from dataclasses import dataclass

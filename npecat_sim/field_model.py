@@ -32,7 +32,7 @@ SHRINKAGE = 0.01
 """Share of the identity in a copula's correlation: keeps it positive definite with few fields."""
 
 DEFAULT_FIELDS = 500
-"""Fields of prior ``many`` (section 6 of the paper)."""
+"""Fields of prior ``many`` (Patel et al. 2025)."""
 
 DEFAULT_SEED = 0
 """Any number; another one makes another prior ``many``."""

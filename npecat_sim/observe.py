@@ -24,5 +24,5 @@ def signal_to_noise(source_electrons: np.ndarray, rate: np.ndarray) -> np.ndarra
 
 
 def expose(rate: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Observed electrons: Normal(rate, rate), the forward model of section 5 of the paper."""
+    """Observed electrons: Normal(rate, rate), the noise of the paper."""
     return rate + np.sqrt(rate) * generator.standard_normal(rate.shape)

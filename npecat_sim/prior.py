@@ -15,7 +15,7 @@ from npecat_sim.catalog import COLUMNS, Catalog
 from npecat_sim.seeding import Purpose, stream
 
 IMAGE_SIZE = 80
-"""Pixels along each side of a simulated image (section 6 of the paper)."""
+"""Pixels along each side of a simulated image (Patel et al. 2025)."""
 
 GALAXY_ONLY = (
     "angle",
@@ -126,6 +126,8 @@ class CatalogPrior:
             "x": x * IMAGE_SIZE - 0.5,
             "y": y * IMAGE_SIZE - 0.5,
             "is_galaxy": galaxy,
-            "flux": np.where(galaxy, self.galaxy_flux.quantile(flux), self.star_flux.quantile(flux)),
+            "flux": np.where(
+                galaxy, self.galaxy_flux.quantile(flux), self.star_flux.quantile(flux)
+            ),
             **{name: np.where(galaxy, value, np.nan) for name, value in shape.items()},
         }

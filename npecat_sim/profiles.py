@@ -82,7 +82,7 @@ class PsfModel(NamedTuple):
     """float64 (PSF_NODES,): integral of transform k dk / (2 pi) from the same k to infinity."""
 
 
-@lru_cache(maxsize=2048)  # 50 KB and 2 ms each: all fields of a large import stay at hand
+@lru_cache(maxsize=2048)  # 50 KB and 1 ms each: all fields of a large import stay at hand
 def psf_model(parameters: tuple[float, ...]) -> PsfModel:
     """The PSF with the given psf.PARAMETERS."""
     sigma1, sigma2, sigmap, beta, b, p0 = parameters

@@ -10,50 +10,60 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 15.0
 
+Advance = Callable[[int, str], None]
+
 
 @contextmanager
-def progress(label: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
-    """Show progress over ``total`` images; yields ``advance(images, note="")``.
+def progress(label: str, total: int, done: int = 0) -> Iterator[Advance]:
+    """Show progress over ``total`` images on standard error; yields ``advance(images, note)``.
 
     done: images that an earlier run has finished; they do not count towards the rate.
     """
     console = Console(file=sys.stderr)
+    shown = _bar(console, label, total, done) if console.is_terminal else _lines(label, total, done)
+    with shown as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(console: Console, label: str, total: int, done: int) -> Iterator[Advance]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} images"),
+        TextColumn("{task.fields[rate]:,.0f} images/s"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}"),
+    )
     start = time.perf_counter()
-    state = {"done": done, "note": "", "printed": start}
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(label, total=total, completed=done, rate=0.0, note="")
 
-    def rate() -> float:
-        return (state["done"] - done) / max(time.perf_counter() - start, 1e-9)
+        def advance(images: int, note: str) -> None:
+            made = bar.tasks[0].completed + images - done
+            bar.update(task, advance=images, rate=made / _seconds_since(start), note=note)
 
-    if console.is_terminal:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} images"),
-            TextColumn("{task.fields[rate]:,.0f} images/s"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(label, total=total, completed=done, rate=0.0, note="")
+        yield advance
 
-            def advance(images: int, note: str = "") -> None:
-                state["done"] += images
-                bar.update(task, advance=images, rate=rate(), note=note)
 
-            yield advance
-        return
+@contextmanager
+def _lines(label: str, total: int, done: int) -> Iterator[Advance]:
+    start = printed = time.perf_counter()
+    completed = done
 
-    def advance_in_lines(images: int, note: str = "") -> None:
-        state["done"] += images
+    def advance(images: int, note: str) -> None:
+        nonlocal completed, printed
+        completed += images
         now = time.perf_counter()
-        if now - state["printed"] > SECONDS_BETWEEN_LINES or state["done"] == total:
-            state["printed"] = now
-            left = (total - state["done"]) / max(rate(), 1e-9)
-            print(
-                f"{label}: {state['done']:,} of {total:,} images, {rate():,.0f} images/s, "
-                f"{left:,.0f} s left {note}".rstrip(),
-                file=sys.stderr,
-                flush=True,
-            )
+        if now - printed > SECONDS_BETWEEN_LINES or completed == total:
+            printed = now
+            rate = (completed - done) / _seconds_since(start)
+            line = f"{label}: {completed:,} of {total:,} images, {rate:,.0f} images/s"
+            left = f"{(total - completed) / rate:,.0f} s left"
+            print(", ".join(filter(None, (line, left, note))), file=sys.stderr, flush=True)
 
-    yield advance_in_lines
+    yield advance
+
+
+def _seconds_since(start: float) -> float:
+    return max(time.perf_counter() - start, 1e-9)

@@ -1,8 +1,8 @@
 """The six-parameter circular PSF of SDSS: two Gaussians and a power-law wing.
 
-Parameters stand everywhere in the order of PARAMETERS; radii are in pixels. The profile (the
-equation in section 5 of the paper; Lupton et al. 2001) already holds the pixel response, so images are
-point samples of it and nothing is convolved with the pixel again.
+Parameters stand everywhere in the order of PARAMETERS; radii are in pixels. SDSS fits the profile
+to stars as they were recorded, so it holds the pixel response already: images are point samples
+of it and nothing is convolved with the pixel again.
 """
 
 import numpy as np

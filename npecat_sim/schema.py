@@ -36,24 +36,40 @@ def arrays(capacity: int) -> tuple[ArraySpec, ...]:
         ArraySpec("images", "float32", pixels, square, "nanomaggy", "observed, sky subtracted"),
         ArraySpec("backgrounds", "float32", pixels, square, "nanomaggy", "sky in each pixel"),
         ArraySpec(
-            "psf_parameters", "float64", ("image", "psf_parameter"), (len(PARAMETERS),),
-            "sigma1, sigma2, sigmap in pixel; others none", "PSF in the order " + ", ".join(PARAMETERS),
+            "psf_parameters",
+            "float64",
+            ("image", "psf_parameter"),
+            (len(PARAMETERS),),
+            "sigma1, sigma2, sigmap in pixel; others none",
+            "PSF in the order " + ", ".join(PARAMETERS),
         ),
         ArraySpec("fwhm", "float64", ("image",), (), "arcsec", "effective FWHM of the PSF"),
         ArraySpec(
-            "field", "int32", ("image", "identity"), (3,), "",
+            "field",
+            "int32",
+            ("image", "identity"),
+            (3,),
+            "",
             "SDSS run, camera column and field; run 0 is a synthetic field",
         ),
         ArraySpec(
-            "electrons_per_nmgy", "float64", ("image",), (), "electron / nanomaggy",
+            "electrons_per_nmgy",
+            "float64",
+            ("image",),
+            (),
+            "electron / nanomaggy",
             "gain over nanomaggies per count",
         ),
         ArraySpec("catalog/count", "int32", ("image",), (), "", "number of true sources"),
     )
     catalog = tuple(
         ArraySpec(
-            f"catalog/{column.name}", column.dtype, ("image", "source"), (capacity,),
-            column.unit, column.description,
+            f"catalog/{column.name}",
+            column.dtype,
+            ("image", "source"),
+            (capacity,),
+            column.unit,
+            column.description,
         )
         for column in COLUMNS
     )

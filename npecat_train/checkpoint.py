@@ -49,9 +49,7 @@ class RunSettings:
 
     def build_network(self) -> TileNetwork:
         """A network of these settings with fresh weights."""
-        return TileNetwork(
-            N_PIXEL_MAPS, n_tile_maps(self.use_psf), INITIAL_OUTPUTS, self.network
-        )
+        return TileNetwork(N_PIXEL_MAPS, n_tile_maps(self.use_psf), INITIAL_OUTPUTS, self.network)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only, as json.loads would give them back."""
@@ -66,21 +64,16 @@ class RunSettings:
                 f"{where} is of checkpoint format {version}, this npecat reads {FORMAT_VERSION}; "
                 "train it again"
             )
-        standardisation = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in content["standardisation"].items()
+        nested = {
+            "standardisation": Standardisation(**_with_tuples(content["standardisation"])),
+            "network": NetworkSize(**_with_tuples(content["network"])),
         }
-        network = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in content["network"].items()
-        }
-        return cls(
-            **{
-                **content,
-                "standardisation": Standardisation(**standardisation),
-                "network": NetworkSize(**network),
-            }
-        )
+        return cls(**{**content, **nested})
+
+
+def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists where a frozen dataclass has tuples."""
+    return {n: tuple(v) if isinstance(v, list) else v for n, v in content.items()}
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -107,7 +100,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], RunSettings, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         settings, state = json.loads(metadata["settings"]), json.loads(metadata["state"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise NpecatError(
@@ -130,5 +123,7 @@ def load_network(path: Path) -> tuple[TileNetwork, RunSettings]:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
-        raise NpecatError(f"{path} does not fit its own settings: {first}; train it again") from error
+        raise NpecatError(
+            f"{path} does not fit its own settings: {first}; train it again"
+        ) from error
     return network.eval(), settings

@@ -23,8 +23,12 @@ def tile_posterior(
 ) -> TilePosterior:
     """The posterior of every tile of a batch, float32 whatever the network computes in."""
     pixel_maps, tile_maps = network_inputs(
-        batch.images, batch.backgrounds, batch.electrons_per_nmgy, batch.psf_parameters,
-        standardisation, use_psf,
+        batch.images,
+        batch.backgrounds,
+        batch.electrons_per_nmgy,
+        batch.psf_parameters,
+        standardisation,
+        use_psf,
     )
     device = pixel_maps.device
     with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
@@ -35,7 +39,11 @@ def tile_posterior(
 def image_losses(posterior: TilePosterior, batch: TrainingBatch) -> dict[str, Tensor]:
     """Negative log-likelihood of each image's true tile catalog by factor: float32 (batch,)."""
     truth = tile_catalog(
-        batch.x, batch.y, batch.flux, batch.is_galaxy, batch.present,
+        batch.x,
+        batch.y,
+        batch.flux,
+        batch.is_galaxy,
+        batch.present,
         batch.images.shape[-1] // TILE_SIZE,
     )
     return posterior.negative_log_likelihood(truth)

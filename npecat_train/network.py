@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 TILE_SIZE = 4
-"""Pixels along each side of a tile (section 6 of the paper)."""
+"""Pixels along each side of a tile (Patel et al. 2025)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,13 @@ class ConvBlock(nn.Sequential):
     """Convolution without bias, batch norm, SiLU."""
 
     def __init__(
-        self, n_in: int, n_out: int, kernel: int, *, stride: int = 1, padding: int = 0,
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
         dilation: int = 1,
     ):
         super().__init__(
@@ -76,7 +82,10 @@ class TileNetwork(nn.Module):
     """
 
     def __init__(
-        self, n_pixel_maps: int, n_tile_maps: int, initial_outputs: tuple[float, ...],
+        self,
+        n_pixel_maps: int,
+        n_tile_maps: int,
+        initial_outputs: tuple[float, ...],
         size: NetworkSize,
     ):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The posterior of every tile: eight parameters, section 4 of the paper.
+"""The posterior of every tile: eight parameters (Patel et al. 2025).
 
 P(source); the position within the tile, two independent normals truncated to it; P(galaxy); the
 flux, log-normal. The tile's density is their product, the last three counted where a source is.

@@ -1,4 +1,4 @@
-"""What the network is asked: the brightest source of every tile (section 4 of the paper)."""
+"""What the network is asked: the brightest source of every tile (Patel et al. 2025)."""
 
 from dataclasses import dataclass
 
@@ -38,9 +38,7 @@ def tile_catalog(
     tile = (index[..., 0] * n_tiles + index[..., 1]).long()
     tile = tile + torch.arange(batch, device=x.device)[:, None] * n_tiles**2
 
-    tile, flux, offset, is_galaxy = (
-        value[present] for value in (tile, flux, offset, is_galaxy)
-    )
+    tile, flux, offset, is_galaxy = (value[present] for value in (tile, flux, offset, is_galaxy))
     brightest = torch.zeros(batch * n_tiles**2, device=x.device)
     brightest = brightest.scatter_reduce(0, tile, flux, "amax")
     wins = flux == brightest[tile]

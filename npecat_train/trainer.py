@@ -25,7 +25,7 @@ from npecat_train.network import NetworkSize
 BATCH_SIZE = 32
 LEARNING_RATE = 1e-3
 DECAY_AT, DECAY_BY = 0.64, 0.1
-"""Adam at 1e-3, falling by a factor 0.1 after 32 of the paper's 50 epochs (section 6)."""
+"""Adam at 1e-3, falling by a factor 0.1 after 32 of the paper's 50 epochs (Patel et al. 2025)."""
 WARM_UP_STEPS = 100
 """The first steps rise linearly to the full rate: batch norm has no statistics yet."""
 GRADIENT_NORM = 10.0
@@ -35,7 +35,17 @@ PATIENCE = 10
 CHECKPOINT_EVERY = 500
 """Steps between checkpoints inside an epoch: a minute or two of work on two CPU cores."""
 
-LOG_COLUMNS = ("epoch", "images", "rate", "train", "validation", "source", "position", "type", "flux")
+LOG_COLUMNS = (
+    "epoch",
+    "images",
+    "rate",
+    "train",
+    "validation",
+    "source",
+    "position",
+    "type",
+    "flux",
+)
 
 
 def train(
@@ -86,7 +96,8 @@ class Run:
         self.best_loss, self.epochs_without_gain = math.inf, 0
         self.smooth_loss, self.epoch_loss = math.nan, 0.0
         torch.manual_seed(settings.seed)
-        self.network = settings.build_network().to(device, memory_format=torch.channels_last)
+        network = settings.build_network().to(device)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
         if (folder / LAST).exists():
             self._resume()
@@ -129,17 +140,20 @@ class Run:
 
     def _losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
         settings = self.settings
-        posterior = tile_posterior(
-            self.network, settings.standardisation, settings.use_psf, batch
-        )
+        posterior = tile_posterior(self.network, settings.standardisation, settings.use_psf, batch)
         return image_losses(posterior, batch)
 
     def finish_epoch(self, validation: dict[str, float], n_images: int) -> None:
         """Log the epoch, keep the weights if they are the best so far, save the state."""
         loss = sum(validation.values())
-        row = {"epoch": self.epoch + 1, "images": (self.epoch + 1) * n_images,
-               "rate": self._learning_rate(self.epoch + 1), "train": self.epoch_loss / n_images,
-               "validation": loss, **validation}
+        row = {
+            "epoch": self.epoch + 1,
+            "images": (self.epoch + 1) * n_images,
+            "rate": self._learning_rate(self.epoch + 1),
+            "train": self.epoch_loss / n_images,
+            "validation": loss,
+            **validation,
+        }
         self._log({name: f"{value:.6g}" for name, value in row.items()})
         self.epochs_without_gain += 1
         if loss < self.best_loss:

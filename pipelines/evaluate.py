@@ -75,7 +75,7 @@ def run_sep(validation: Store, test: Store) -> Detections:
             batch = test.batch(slice(images.start, images.stop))
             part = sep_detections(*_sep_inputs(batch), threshold)
             found.append((part, images.start))
-            advance(len(images))
+            advance(len(images), "")
     columns = {
         field.name: np.concatenate(
             [getattr(p, field.name) + (start if field.name == "image" else 0) for p, start in found]

@@ -11,9 +11,11 @@ from npecat_sim.field import SINGLE_FIELD, FieldTable
 from npecat_sim.field_model import default_fields
 from npecat_sim.library import load_library
 from npecat_sim.seeding import SPLITS
+from npecat_sim.simulate import RENDERERS
 from npecat_sim.simulate import simulate as simulate_stores
 
 from .options import DATA_OPTION
+
 
 @click.command()
 @click.option("--prior", type=click.Choice(["one", "many"]), required=True, help="Fields to draw.")
@@ -23,6 +25,12 @@ from .options import DATA_OPTION
 @click.option("--fields", type=click.Path(path_type=Path), help="Field library for prior many.")
 @click.option("--seed", type=int, default=0, help="Everything random follows from it.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
+@click.option(
+    "--renderer",
+    type=click.Choice(RENDERERS),
+    default=RENDERERS[0],
+    help="GalSim itself, or the compiled renderer that equals it.",
+)
 @DATA_OPTION
 def simulate(
     prior: str,
@@ -32,6 +40,7 @@ def simulate(
     fields: Path | None,
     seed: int,
     workers: int | None,
+    renderer: str,
     data: Path,
 ) -> None:
     """Simulate images with their catalogs into chunked Zarr stores."""
@@ -44,7 +53,7 @@ def simulate(
     start = time.perf_counter()
     table = field_table(prior, fields)
     workers = workers or len(os.sched_getaffinity(0))
-    paths = simulate_stores(data, prior, table, counts, seed, workers)
+    paths = simulate_stores(data, prior, table, counts, seed, workers, renderer)
     seconds = time.perf_counter() - start
     click.echo(f"{sum(counts.values()):,} images over {len(table)} field(s) in {seconds:.1f} s")
     for path in paths:

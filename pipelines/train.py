@@ -24,10 +24,11 @@ def train(variant: str, epochs: int, seed: int, data: Path, runs: Path) -> None:
     """Train a variant; the same command goes on where it stopped."""
     prior = VARIANTS[variant]
     command = f"npecat simulate --prior {prior} --n 210000 --data {data}"
-    stores = [Store(store_path(data, prior, split), command) for split in ("train", "validation")]
+    images = Store(store_path(data, prior, "train"), command)
+    validation = Store(store_path(data, prior, "validation"), command)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     start = time.perf_counter()
-    loss = train_variant(variant, *stores, runs / variant, epochs, seed, device)
+    loss = train_variant(variant, images, validation, runs / variant, epochs, seed, device)
     click.echo(
         f"{variant}: best validation loss {loss:.3f} nats an image, "
         f"{time.perf_counter() - start:.0f} s on {device.type}; {runs / variant / BEST}"

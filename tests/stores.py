@@ -8,12 +8,19 @@ from npecat_sim.simulate import prepare, run_task, settings_of, store_path
 
 
 def write_store(
-    data: Path, split: str, n_images: int, prior: str = "one", seed: int = 0,
-    fields: FieldTable = SINGLE_FIELD, images_per_chunk: int = 40,
+    data: Path,
+    split: str,
+    n_images: int,
+    prior: str = "one",
+    seed: int = 0,
+    fields: FieldTable = SINGLE_FIELD,
+    images_per_chunk: int = 40,
 ) -> Path:
     """A finished store of ``n_images``; returns its path."""
     path = store_path(data, prior, split)
-    for task in prepare(path, settings_of(prior, fields, split, n_images, seed, images_per_chunk)):
+    for task in prepare(
+        path, settings_of(prior, fields, split, n_images, seed, "compiled", images_per_chunk)
+    ):
         run_task(task, fields)
     store.seal(path)
     return path

@@ -25,5 +25,7 @@ print(" ".join(sorted(loaded & set({forbidden!r}))))
 )
 def test_a_package_loads_nothing_from_above(package, forbidden):
     look = LOOK.format(package=package, forbidden=forbidden)
-    result = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", look], capture_output=True, text=True, check=True
+    )
     assert result.stdout.split() == []

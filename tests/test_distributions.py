@@ -13,8 +13,10 @@ SCALES = (0.02, 0.5, 3.0)
 
 def truncated(loc: float, scale: float) -> TruncatedNormal:
     return TruncatedNormal(
-        torch.tensor(loc, dtype=torch.float64), torch.tensor(scale, dtype=torch.float64),
-        0.0, TILE_SIZE,
+        torch.tensor(loc, dtype=torch.float64),
+        torch.tensor(scale, dtype=torch.float64),
+        0.0,
+        TILE_SIZE,
     )
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from click.testing import CliRunner
-from npecat.fields import fields
 from scipy import stats
 
+from npecat.fields import fields
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SCALARS
 from npecat_sim.field_model import (

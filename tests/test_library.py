@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from click.testing import CliRunner
-from npecat.fields import fields
 
+from npecat.fields import fields
 from npecat_sim import library
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SCALARS, FieldTable

@@ -53,7 +53,10 @@ def test_batches_are_full_but_the_last(store):
 
 
 def test_catalog_stays_with_its_image(store):
-    whole = {float(i[0, 0]): n for i, n in zip(store.array("images"), store.array("catalog/count"), strict=True)}
+    whole = {
+        float(i[0, 0]): n
+        for i, n in zip(store.array("images"), store.array("catalog/count"), strict=True)
+    }
     for batch in batches(store, 16, (0, 0)):
         for image, count in zip(batch.images, batch.count, strict=True):
             assert whole[float(image[0, 0])] == count
@@ -66,8 +69,11 @@ def test_turns_move_image_and_catalog_together(store, turns, flip):
     spot = torch.zeros_like(batch.images)
     spot[:, 11, 30] = 1.0  # y, x
     moved = loader.replace(
-        batch, images=spot, backgrounds=spot,
-        x=torch.full_like(batch.x, 30.0), y=torch.full_like(batch.y, 11.0),
+        batch,
+        images=spot,
+        backgrounds=spot,
+        x=torch.full_like(batch.x, 30.0),
+        y=torch.full_like(batch.y, 11.0),
     ).turned(turns, flip)
     y, x = np.unravel_index(int(moved.images[0].argmax()), moved.images.shape[1:])
     assert (moved.x[0, 0].item(), moved.y[0, 0].item()) == (x, y)

@@ -43,9 +43,14 @@ def test_likelihood_counts_position_type_and_flux_only_where_a_source_is():
     one = torch.ones(2, 1)
     full = tile_catalog(3 * one, 3 * one, 5 * one, one.bool(), one.bool(), 3)
     loss = posterior.negative_log_likelihood(full)
-    tile = {name: value[:, 0, 0] for name, value in {
-        "x": posterior.x.log_prob(full.x), "y": posterior.y.log_prob(full.y),
-        "flux": posterior.flux.log_prob(full.flux)}.items()}
+    tile = {
+        name: value[:, 0, 0]
+        for name, value in {
+            "x": posterior.x.log_prob(full.x),
+            "y": posterior.y.log_prob(full.y),
+            "flux": posterior.flux.log_prob(full.flux),
+        }.items()
+    }
     assert torch.allclose(loss["position"], -(tile["x"] + tile["y"]))
     assert torch.allclose(loss["flux"], -tile["flux"])
     assert torch.allclose(loss["type"], torch.tensor(2.0).log())

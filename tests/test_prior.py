@@ -73,16 +73,20 @@ def test_faintest_star_and_galaxy_are_equally_bright():
 def test_drawn_columns_follow_table_1(sources):
     galaxy = sources["is_galaxy"]
     uniform = {
-        "x": (sources["x"], -0.5, IMAGE_SIZE), "y": (sources["y"], -0.5, IMAGE_SIZE),
+        "x": (sources["x"], -0.5, IMAGE_SIZE),
+        "y": (sources["y"], -0.5, IMAGE_SIZE),
         "angle": (sources["angle"][galaxy], 0, np.pi),
-        **{name: (sources[name][galaxy], 0, 1)
-           for name in ("disk_fraction", "disk_axis_ratio", "bulge_axis_ratio")},
+        **{
+            name: (sources[name][galaxy], 0, 1)
+            for name in ("disk_fraction", "disk_axis_ratio", "bulge_axis_ratio")
+        },
     }
     for name, (values, start, width) in uniform.items():
         assert stats.kstest(values, stats.uniform(start, width).cdf).pvalue > LEVEL, name
         assert stats.kstest(values * 1.05, stats.uniform(start, width).cdf).pvalue < LEVEL, name
     for name, values in {
-        "star_flux": sources["flux"][~galaxy], "galaxy_flux": sources["flux"][galaxy],
+        "star_flux": sources["flux"][~galaxy],
+        "galaxy_flux": sources["flux"][galaxy],
         "disk_radius": sources["disk_half_light_radius"][galaxy],
         "bulge_radius": sources["bulge_half_light_radius"][galaxy],
     }.items():

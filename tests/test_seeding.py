@@ -16,7 +16,9 @@ def test_every_stream_is_its_own():
 
 
 def test_streams_are_uncorrelated_between_neighbouring_images():
-    draws = np.array([stream(0, "train", i, Purpose.NOISE).standard_normal(2000) for i in range(30)])
+    draws = np.array(
+        [stream(0, "train", i, Purpose.NOISE).standard_normal(2000) for i in range(30)]
+    )
     off_diagonal = np.corrcoef(draws)[~np.eye(30, dtype=bool)]
     assert np.abs(off_diagonal).max() < 5 / np.sqrt(2000)
 

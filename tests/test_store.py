@@ -48,15 +48,17 @@ def test_store_describes_itself(whole):
 
 
 def test_missing_store_names_the_command(tmp_path):
-    with pytest.raises(NpecatError, match="no store at .*npecat simulate --prior one --n 250"):
+    with pytest.raises(NpecatError, match=r"no store at .*npecat simulate --prior one --n 250"):
         opened(tmp_path / "one" / "test.zarr")
 
 
 def test_unfinished_store_is_refused(tmp_path):
     path = store_path(tmp_path, "one", "test")
-    tasks = prepare(path, settings_of("one", SINGLE_FIELD, "test", 50, 0, 20))
+    tasks = prepare(path, settings_of("one", SINGLE_FIELD, "test", 50, 0, "compiled", 20))
     run_task(tasks[0], SINGLE_FIELD)
-    with pytest.raises(NpecatError, match=r"not finished.*npecat simulate --prior one .*--n-test 50"):
+    with pytest.raises(
+        NpecatError, match=r"not finished.*npecat simulate --prior one .*--n-test 50"
+    ):
         opened(path)
     assert store.finished_chunks(path) == {0}
 
@@ -98,5 +100,11 @@ def test_foreign_folder_is_refused(tmp_path):
 
 
 def test_digest_names_the_content(whole, tmp_path):
-    assert opened(whole).digest == opened(write_store(tmp_path / "a", "test", 50, images_per_chunk=20)).digest
-    assert opened(whole).digest != opened(write_store(tmp_path / "b", "test", 50, seed=1, images_per_chunk=20)).digest
+    assert (
+        opened(whole).digest
+        == opened(write_store(tmp_path / "a", "test", 50, images_per_chunk=20)).digest
+    )
+    assert (
+        opened(whole).digest
+        != opened(write_store(tmp_path / "b", "test", 50, seed=1, images_per_chunk=20)).digest
+    )

@@ -11,9 +11,12 @@ def tiles(sources, n_tiles=3):
     x, y, flux, galaxy = (torch.tensor([column]) for column in zip(*sources, strict=True))
     nan = torch.full((1, 1), torch.nan)
     return tile_catalog(
-        torch.cat([x, nan], 1), torch.cat([y, nan], 1), torch.cat([flux, nan], 1),
+        torch.cat([x, nan], 1),
+        torch.cat([y, nan], 1),
+        torch.cat([flux, nan], 1),
         torch.cat([galaxy, torch.zeros(1, 1, dtype=torch.bool)], 1),
-        torch.tensor([[True] * len(sources) + [False]]), n_tiles,
+        torch.tensor([[True] * len(sources) + [False]]),
+        n_tiles,
     )
 
 
@@ -36,8 +39,12 @@ def test_the_brightest_source_speaks_for_the_tile(order):
 def test_images_stay_apart():
     x = torch.tensor([[1.0], [1.0]])
     found = tile_catalog(
-        x, x, torch.tensor([[3.0], [7.0]]), torch.tensor([[True], [False]]),
-        torch.ones(2, 1, dtype=torch.bool), 2,
+        x,
+        x,
+        torch.tensor([[3.0], [7.0]]),
+        torch.tensor([[True], [False]]),
+        torch.ones(2, 1, dtype=torch.bool),
+        2,
     )
     assert found.flux[:, 0, 0].tolist() == [3.0, 7.0]
     assert found.is_galaxy[:, 0, 0].tolist() == [True, False]
@@ -45,7 +52,5 @@ def test_images_stay_apart():
 
 def test_an_empty_image_has_no_source():
     nothing = torch.zeros(1, 4)
-    found = tile_catalog(
-        nothing, nothing, nothing, nothing.bool(), nothing.bool(), 5
-    )
+    found = tile_catalog(nothing, nothing, nothing, nothing.bool(), nothing.bool(), 5)
     assert not found.present.any() and (found.flux > 0).all()

@@ -59,7 +59,9 @@ def test_loss_falls_and_everything_is_written(stores, tmp_path):
     with (tmp_path / LOG).open() as file:
         rows = list(csv.DictReader(file))
     losses = [float(row["validation"]) for row in rows]
-    assert len(rows) == 4 and losses[-1] < losses[0] and best == pytest.approx(min(losses), rel=1e-5)
+    assert (
+        len(rows) == 4 and losses[-1] < losses[0] and best == pytest.approx(min(losses), rel=1e-5)
+    )
     assert [float(row["rate"]) for row in rows] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
     settings = json.loads((tmp_path / SETTINGS).read_text())
     assert settings["variant"] == "psf_aware" and settings["store_digest"] == stores[0].digest
@@ -89,8 +91,13 @@ def test_a_lost_place_in_the_data_would_be_noticed(stores, tmp_path, monkeypatch
         train(stores, tmp_path / "broken")
     with monkeypatch.context() as patch:
         in_order = trainer.batches
-        patch.setattr(trainer, "batches", lambda store, size, shuffle=None, first=0: in_order(
-            store, size, shuffle and (shuffle[0], shuffle[1] + 1), first))
+        patch.setattr(
+            trainer,
+            "batches",
+            lambda store, size, shuffle=None, first=0: in_order(
+                store, size, shuffle and (shuffle[0], shuffle[1] + 1), first
+            ),
+        )
         train(stores, tmp_path / "broken")
     whole, resumed = (load_file(tmp_path / name / LAST) for name in ("whole", "broken"))
     assert not torch.equal(whole["network.head.weight"], resumed["network.head.weight"])
@@ -105,15 +112,18 @@ def test_finished_run_is_left_alone(stores, tmp_path):
 
 def test_early_stopping(stores, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "PATIENCE", 2)
-    monkeypatch.setattr(trainer.Run, "validate", lambda self, store: dict.fromkeys(
-        ("source", "position", "type", "flux"), float(self.epoch)))
+    monkeypatch.setattr(
+        trainer.Run,
+        "validate",
+        lambda self, store: dict.fromkeys(
+            ("source", "position", "type", "flux"), float(self.epoch)
+        ),
+    )
     train(stores, tmp_path, epochs=9)
     assert len((tmp_path / LOG).read_text().splitlines()) == 1 + 3  # the best epoch and two more
 
 
-@pytest.mark.parametrize(
-    ("change", "name"), [({"seed": 1}, "seed"), ({"epochs": 3}, "epochs")]
-)
+@pytest.mark.parametrize(("change", "name"), [({"seed": 1}, "seed"), ({"epochs": 3}, "epochs")])
 def test_run_of_other_settings_is_refused(stores, tmp_path, change, name):
     train(stores, tmp_path, epochs=1)
     with pytest.raises(NpecatError, match=f"holds a run with {name} = "):
