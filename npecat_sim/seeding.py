@@ -22,13 +22,18 @@ class Purpose(IntEnum):
     NOISE = 2
 
 
+def check_seed(seed: int) -> None:
+    """Raise NpecatError if the seed is not in [0, 2^64)."""
+    if not 0 <= seed < 2**64:
+        raise NpecatError(f"--seed {seed} is outside [0, 2^64); give a non-negative seed")
+
+
 def stream(seed: int, split: str, index: int, purpose: Purpose) -> np.random.Generator:
     """The generator that belongs to one image and purpose.
 
     Raises NpecatError if the seed is not in [0, 2^64).
     """
-    if not 0 <= seed < 2**64:
-        raise NpecatError(f"--seed {seed} is outside [0, 2^64); give a non-negative seed")
+    check_seed(seed)
     key = np.array([seed, SPLITS.index(split) * 256 + purpose], dtype=np.uint64)
     counter = np.array([0, 0, 0, index], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))

@@ -24,7 +24,7 @@ from npecat_sim.field import FieldTable
 from npecat_sim.observe import expose, signal_to_noise
 from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
 from npecat_sim.progress import progress
-from npecat_sim.seeding import Purpose, stream
+from npecat_sim.seeding import Purpose, check_seed, stream
 from npecat_sim.units import PIXEL_SCALE
 
 PRIOR = CatalogPrior()
@@ -109,6 +109,9 @@ def simulate(
     counts: split -> number of images.
     Raises NpecatError if a store of other settings stands in the way.
     """
+    check_seed(seed)
+    if not any(counts.values()):
+        raise NpecatError("nothing to simulate: give --n, --n-validation or --n-test")
     paths, tasks, total = [], [], 0
     for split, n_images in counts.items():
         if n_images == 0:

@@ -55,7 +55,8 @@ def simulate(
     workers = workers or len(os.sched_getaffinity(0))
     paths = simulate_stores(data, prior, table, counts, seed, workers, renderer)
     seconds = time.perf_counter() - start
-    click.echo(f"{sum(counts.values()):,} images over {len(table)} field(s) in {seconds:.1f} s")
+    over = "1 field" if len(table) == 1 else f"{len(table):,} fields"
+    click.echo(f"{sum(counts.values()):,} images over {over} in {seconds:.1f} s")
     for path in paths:
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         click.echo(f"  {path}  {counts[path.stem]:,} images  {size / 1e6:.1f} MB")

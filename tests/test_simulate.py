@@ -1,0 +1,153 @@
+"""The command ``npecat simulate``: same arrays whatever happens, errors that a user can act on."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from npecat.cli import npecat
+from npecat_sim.errors import NpecatError
+from npecat_sim.field import SINGLE_FIELD
+from npecat_sim.simulate import simulate, simulate_images
+from npecat_sim.store import RECEIPTS, Store
+
+COMMAND = [sys.executable, "-m", "npecat", "simulate"]
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *options], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+
+
+def digests(store: Path) -> dict[str, str]:
+    """SHA-256 of every file of a store."""
+    return {
+        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(store.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_worker_count_changes_nothing(tmp_path):
+    """2,100 images are five chunks: with three workers they finish in another order."""
+    stores = []
+    for workers in (1, 3):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        done = run(folder, "--prior", "many", "--n", "2100", "--workers", str(workers))
+        assert done.returncode == 0, done.stderr
+        assert "2,820 images over 500 fields" in done.stdout
+        stores.append(folder / "data" / "many")
+    for split, n_images in (("train", 2100), ("validation", 300), ("test", 420)):
+        first, second = (digests(store / f"{split}.zarr") for store in stores)
+        assert first == second and len(first) > 20
+        assert len(Store(stores[0] / f"{split}.zarr", "")) == n_images
+
+
+def test_killed_run_is_completed_to_the_same_bytes(tmp_path):
+    options = ["--prior", "one", "--n", "6000", "--n-validation", "0", "--n-test", "0"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir(), broken.mkdir()
+    assert run(whole, *options).returncode == 0
+    store = broken / "data" / "one" / "train.zarr"
+    with subprocess.Popen(
+        [*COMMAND, *options], cwd=broken, start_new_session=True, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 120
+        while len(list((store / RECEIPTS).glob("*.json"))) < 3:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    with pytest.raises(NpecatError, match="not finished"):
+        Store(store, "")
+    kept = {p: p.stat().st_mtime_ns for p in store.glob("images/c/*/0/0")}
+    receipts = {int(p.stem) for p in (store / RECEIPTS).glob("*.json")}
+    assert run(broken, *options).returncode == 0
+    assert digests(store) == digests(whole / "data" / "one" / "train.zarr")
+    for path, changed in kept.items():
+        if int(path.parts[-3]) in receipts:
+            assert path.stat().st_mtime_ns == changed, "a finished chunk was made again"
+
+
+def test_noise_and_sky_of_a_store_follow_the_forward_model():
+    """Where no source is, the image is noise of variance background / electrons per nanomaggy."""
+    batch = simulate_images(SINGLE_FIELD, 1, "train", range(300))
+    empty = batch.catalog.count == 0
+    electrons = SINGLE_FIELD.electrons_per_nmgy[0]
+    assert electrons == pytest.approx(989.4, abs=0.1)
+    assert batch.backgrounds.mean() == pytest.approx(0.878, rel=0.01)
+    in_sigma = batch.images[empty] * np.sqrt(electrons / batch.backgrounds[empty])
+    assert empty.sum() >= 3 and in_sigma.std() == pytest.approx(1, abs=0.02)
+    assert in_sigma.mean() == pytest.approx(0, abs=0.03)
+
+
+def test_bright_star_carries_its_catalogued_flux():
+    batch = simulate_images(SINGLE_FIELD, 2, "train", range(2000))
+    table = batch.catalog.flat()
+    y, x = np.mgrid[:80, :80]
+    checked = 0
+    for row in np.flatnonzero(~table["is_galaxy"] & (table["flux"] > 200)):
+        image, position = table["image"][row], (table["x"][row], table["y"][row])
+        alone = batch.catalog.count[image] == 1
+        if alone and all(20 < value < 59 for value in position):
+            aperture = np.hypot(x - position[0], y - position[1]) < 7.43 / 0.396
+            assert batch.images[image][aperture].sum() == pytest.approx(
+                table["flux"][row], rel=0.01
+            )
+            checked += 1
+    assert checked > 0
+
+
+def test_both_renderers_give_the_same_image():
+    compiled, galsim = (
+        simulate_images(SINGLE_FIELD, 3, "test", range(12), renderer)
+        for renderer in ("compiled", "galsim")
+    )
+    sky_sigma = np.sqrt(compiled.backgrounds / compiled.electrons_per_nmgy[:, None, None])
+    assert (np.abs(compiled.images - galsim.images) / sky_sigma).max() < 0.05
+    assert compiled.catalog["snr"] == pytest.approx(galsim.catalog["snr"], rel=0.02, nan_ok=True)
+
+
+def test_other_settings_under_the_same_name_are_refused(tmp_path):
+    counts = {"test": 10}
+    simulate(tmp_path, "one", SINGLE_FIELD, counts, seed=0, workers=1)
+    with pytest.raises(NpecatError, match="was made with seed = 0, not 1; choose another --data"):
+        simulate(tmp_path, "one", SINGLE_FIELD, counts, seed=1, workers=1)
+
+
+def test_finished_store_is_left_alone(tmp_path):
+    path = simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, seed=0, workers=1)[0]
+    before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, seed=0, workers=1)
+    assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--prior", "one", "--n", "10", "--fields", "lib.fits"], "--fields belongs to"),
+        (["--prior", "many", "--n", "10", "--fields", "lib.fits"], "lib.fits"),
+        (["--prior", "one", "--n", "10", "--seed", "-4"], "--seed -4"),
+        (["--prior", "one", "--n", "0"], "nothing to simulate"),
+    ],
+)
+def test_bad_options_end_in_one_line(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(npecat, ["simulate", *options])
+    assert isinstance(result.exception, NpecatError)
+    assert message in str(result.exception) and "\n" not in str(result.exception)
+    assert not (tmp_path / "data").exists()
+
+
+def test_command_line_prints_one_line_and_fails(tmp_path):
+    done = run(tmp_path, "--prior", "many", "--n", "10", "--fields", "nowhere.fits")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("npecat: nowhere.fits") and done.stderr.count("\n") == 1
