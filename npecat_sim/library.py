@@ -5,9 +5,7 @@ field. Then two images a sky map: its grid, with RUN, CAMCOL, FIELD, Y0, X0 and 
 calibration vector (see field.SkyMap).
 """
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SCALARS, FieldTable, SkyMap
+from npecat_sim.files import replacing
 from npecat_sim.psf import PARAMETERS
 from npecat_sim.sdss import (
     IDENTITY,
@@ -38,24 +37,6 @@ SCALAR_UNITS = dict(
 )
 
 REMAKE = "make it anew with: npecat fields import photoField-*.fits -o LIBRARY"
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; what was written takes its place in one step.
-
-    Raises NpecatError where it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise NpecatError(f"{path}: cannot be written ({reason}); name another path") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def save_library(table: FieldTable, path: Path) -> None:

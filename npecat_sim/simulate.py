@@ -45,11 +45,6 @@ class Task:
     images: range
 
 
-def store_path(data: Path, prior: str, split: str) -> Path:
-    """Where the store of a prior and split lies under the data folder."""
-    return data / prior / f"{split}.zarr"
-
-
 def simulate_images(
     fields: FieldTable, seed: int, split: str, indices: range, renderer: str = RENDERERS[0]
 ) -> store.Batch:
@@ -116,7 +111,7 @@ def simulate(
     for split, n_images in counts.items():
         if n_images == 0:
             continue
-        path = store_path(data, prior, split)
+        path = store.store_path(data, prior, split)
         wanted = settings_of(prior, fields, split, n_images, seed, renderer, images_per_chunk)
         paths.append(path)
         total += n_images

@@ -20,6 +20,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from npecat_sim import schema
 from npecat_sim.catalog import COLUMNS, Catalog
 from npecat_sim.errors import NpecatError
+from npecat_sim.files import write_json
 from npecat_sim.seeding import SPLITS
 
 MANIFEST = "manifest.json"
@@ -46,6 +47,11 @@ class Batch:
             "catalog/count": self.catalog.count,
             **catalog,
         }
+
+
+def store_path(data: Path, prior: str, split: str) -> Path:
+    """Where the store of a prior and split lies under the data folder."""
+    return data / prior / f"{split}.zarr"
 
 
 def create(path: Path, settings: dict[str, Any], capacity: int) -> None:
@@ -87,7 +93,7 @@ def write_chunk(path: Path, chunk: int, batch: Batch) -> None:
         array[start : start + len(values)] = values
         key = f"{name}/c/" + "/".join([str(chunk)] + ["0"] * (values.ndim - 1))
         files[key] = _fingerprint(path / key)
-    _write_json(path / RECEIPTS / f"{chunk}.json", files)
+    write_json(path / RECEIPTS / f"{chunk}.json", files)
 
 
 def finished_chunks(path: Path) -> set[int]:
@@ -105,7 +111,7 @@ def seal(path: Path) -> None:
     files = {str(p.relative_to(path)): _fingerprint(p) for p in path.rglob("zarr.json")}
     for receipt in (path / RECEIPTS).glob("*.json"):
         files.update(json.loads(receipt.read_text()))
-    _write_json(path / MANIFEST, dict(sorted(files.items())))
+    write_json(path / MANIFEST, dict(sorted(files.items())))
     for receipt in (path / RECEIPTS).glob("*"):
         receipt.unlink()
     (path / RECEIPTS).rmdir()
@@ -221,10 +227,3 @@ def _first_fault(path: Path, files: dict[str, list[Any]]) -> str | None:
         if found != size:
             return f"{name} has {found} bytes instead of {size}"
     return None
-
-
-def _write_json(path: Path, content: Any) -> None:
-    """Write beside, then rename: the file is there whole or not at all."""
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(beside, path)

@@ -7,7 +7,6 @@ rename replaces both.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.files import replacing
 from npecat_train.inputs import N_PIXEL_MAPS, Standardisation, n_tile_maps
 from npecat_train.network import NetworkSize, TileNetwork
 from npecat_train.posterior import INITIAL_OUTPUTS
@@ -76,20 +76,12 @@ def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
     return {n: tuple(v) if isinstance(v, list) else v for n, v in content.items()}
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write beside, then rename."""
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(beside, path)
-
-
 def save(path: Path, tensors: dict[str, Tensor], settings: RunSettings, state: Any) -> None:
     """Write tensors with the run's settings and a JSON state; the old file stays until then."""
-    beside = path.with_name(path.name + ".partial")
     metadata = {"settings": json.dumps(settings.to_json()), "state": json.dumps(state)}
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, beside, metadata=metadata)
-    os.replace(beside, path)
+    with replacing(path) as partial:
+        save_file(contiguous, partial, metadata=metadata)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], RunSettings, Any]:

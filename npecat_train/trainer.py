@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.files import write_json
 from npecat_sim.progress import progress
 from npecat_sim.store import Store
 from npecat_train import checkpoint
@@ -22,17 +23,17 @@ from npecat_train.inputs import measure_standardisation
 from npecat_train.loader import TrainingBatch, batches, n_batches
 from npecat_train.network import NetworkSize
 
-BATCH_SIZE = 32
-LEARNING_RATE = 1e-3
+BATCH_SIZE = 16
+LEARNING_RATE = 3e-3
 DECAY_AT, DECAY_BY = 0.64, 0.1
 """Adam at 1e-3, falling by a factor 0.1 after 32 of the paper's 50 epochs (Patel et al. 2025)."""
-WARM_UP_STEPS = 100
+WARM_UP_STEPS = 200
 """The first steps rise linearly to the full rate: batch norm has no statistics yet."""
 GRADIENT_NORM = 10.0
 """Longer gradients are cut: with scale floors this low, one misplaced bright star gives 1e6."""
 PATIENCE = 10
 """Epochs without a lower validation loss before training stops."""
-CHECKPOINT_EVERY = 500
+CHECKPOINT_EVERY = 1000
 """Steps between checkpoints inside an epoch: a minute or two of work on two CPU cores."""
 
 LOG_COLUMNS = (
@@ -103,7 +104,7 @@ class Run:
             self._resume()
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            checkpoint.write_json(folder / SETTINGS, settings.to_json())
+            write_json(folder / SETTINGS, settings.to_json())
 
     def train_step(self, batch: TrainingBatch, epoch_share: float) -> None:
         """One optimiser step; ``epoch_share`` of the epoch has passed before it."""

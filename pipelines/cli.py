@@ -1,26 +1,42 @@
 """The command ``npecat``: one group, a file a command."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from npecat_sim.errors import NpecatError
 
-from .evaluate import evaluate
-from .fields import fields
-from .quickstart import run
-from .simulate import simulate
-from .train import train
+COMMANDS = {
+    "simulate": "simulate",
+    "train": "train",
+    "evaluate": "evaluate",
+    "fields": "fields",
+    "run": "quickstart",
+}
+"""Command -> the module that holds it."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+class LazyGroup(click.Group):
+    """Loads a command's module, with torch, GalSim or Matplotlib, only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the pipeline."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f".{COMMANDS[cmd_name]}", __package__), cmd_name)
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(package_name="npecat")
 def npecat() -> None:
     """Probabilistic catalogs of stars and galaxies from telescope images."""
-
-
-for command in (simulate, train, evaluate, fields, run):
-    npecat.add_command(command)
 
 
 def main() -> None:

@@ -13,8 +13,7 @@ from npecat_eval.example_figure import example_figure
 from npecat_eval.sep_baseline import sep_detections, tune_class_threshold
 from npecat_sim.errors import NpecatError
 from npecat_sim.progress import progress
-from npecat_sim.simulate import store_path
-from npecat_sim.store import Batch, Store
+from npecat_sim.store import Batch, Store, store_path
 from npecat_train.checkpoint import BEST, VARIANTS, load_network
 from npecat_train.detections import Detections
 from npecat_train.predict import predict

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from npecat_sim.field import FieldTable
 from npecat_sim.field_model import default_fields, description_text, fit_description, has_wing
-from npecat_sim.library import import_fields, load_library, replacing, save_library
+from npecat_sim.files import replacing
+from npecat_sim.library import import_fields, load_library, save_library
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 import torch
 
-from npecat_sim.simulate import store_path
-from npecat_sim.store import Store
+from npecat_sim.store import Store, store_path
 from npecat_train.checkpoint import BEST, VARIANTS
 from npecat_train.trainer import train as train_variant
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from npecat_sim import store
 from npecat_sim.field import SINGLE_FIELD, FieldTable
-from npecat_sim.simulate import prepare, run_task, settings_of, store_path
+from npecat_sim.simulate import prepare, run_task, settings_of
 
 
 def write_store(
@@ -17,7 +17,7 @@ def write_store(
     images_per_chunk: int = 40,
 ) -> Path:
     """A finished store of ``n_images``; returns its path."""
-    path = store_path(data, prior, split)
+    path = store.store_path(data, prior, split)
     for task in prepare(
         path, settings_of(prior, fields, split, n_images, seed, "compiled", images_per_chunk)
     ):

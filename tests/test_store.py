@@ -11,7 +11,7 @@ import zarr
 from npecat_sim import schema, store
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.simulate import prepare, run_task, settings_of, simulate_images, store_path
+from npecat_sim.simulate import prepare, run_task, settings_of, simulate_images
 from tests.stores import write_store
 
 
@@ -53,7 +53,7 @@ def test_missing_store_names_the_command(tmp_path):
 
 
 def test_unfinished_store_is_refused(tmp_path):
-    path = store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path, "one", "test")
     tasks = prepare(path, settings_of("one", SINGLE_FIELD, "test", 50, 0, "compiled", 20))
     run_task(tasks[0], SINGLE_FIELD)
     with pytest.raises(
