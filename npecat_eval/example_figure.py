@@ -21,6 +21,9 @@ TYPE_COLOUR = {"star": COLOURS[0], "galaxy": COLOURS[1]}
 SOFTENING = 3.0
 """Noise sigmas up to which the asinh stretch is linear."""
 
+BRIGHT_AREA, FAINT_AREA = 130.0, 40.0
+"""Points^2 of a mark."""
+
 WHITE, DARK = -2.0, 40.0
 """Noise sigmas at the ends of the grey scale."""
 
@@ -43,9 +46,11 @@ def example_figure(images: np.ndarray, truth: Catalog, detections: Detections, p
             axes.set_axis_off()
         note = f"small marks: r > {MAGNITUDE_LIMIT:g}"
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(
+        legend = figure.legend(
             handles, labels, loc="outside lower center", ncols=4, frameon=False, title=note
         )
+        for handle in legend.legend_handles:
+            handle.set_sizes([BRIGHT_AREA])  # type: ignore[union-attr]
         figure.savefig(path, dpi=150, metadata=NO_STAMP[path.suffix[1:]])
 
 
@@ -97,5 +102,5 @@ def _mark_detections(axes: Axes, detections: Detections, inside: np.ndarray) -> 
 
 
 def _mark_size(flux: np.ndarray) -> np.ndarray:
-    """Area in points^2: small for sources beyond MAGNITUDE_LIMIT, which no metric counts."""
-    return np.where(magnitude(flux) < MAGNITUDE_LIMIT, 130.0, 40.0)
+    """Small for sources beyond MAGNITUDE_LIMIT, which no metric counts."""
+    return np.where(magnitude(flux) < MAGNITUDE_LIMIT, BRIGHT_AREA, FAINT_AREA)

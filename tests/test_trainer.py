@@ -62,7 +62,7 @@ def test_loss_falls_and_everything_is_written(stores, tmp_path):
     assert (
         len(rows) == 4 and losses[-1] < losses[0] and best == pytest.approx(min(losses), rel=1e-5)
     )
-    assert [float(row["rate"]) for row in rows] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
+    assert [float(row["rate"]) for row in rows] == pytest.approx([3e-3, 3e-3, 3e-4, 3e-4])
     settings = json.loads((tmp_path / SETTINGS).read_text())
     assert settings["variant"] == "psf_aware" and settings["store_digest"] == stores[0].digest
     network, read = checkpoint.load_network(tmp_path / BEST)
