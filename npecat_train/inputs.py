@@ -17,6 +17,9 @@ from npecat_train.network import TILE_SIZE
 STRETCHES = (1.0, 30.0)
 N_PIXEL_MAPS = len(STRETCHES)
 
+N_SKY_IMAGES = 5000
+"""Images whose sky is measured: 128 MB, and a mean to 2 % of the spread."""
+
 LEAST_SKY_STD = 0.05
 """A store of one field has almost no spread of skies; other fields must not become extremes."""
 
@@ -38,9 +41,11 @@ class Standardisation:
 def measure_standardisation(store: Store) -> Standardisation:
     """Statistics of the PSF parameters and the sky over a training store."""
     psf = store.array("psf_parameters")
-    electrons = store.array("electrons_per_nmgy")
+    sample = slice(0, N_SKY_IMAGES)
     # One pixel an image stands for its sky, which varies far more between fields than within.
-    sky = np.log(store.array("backgrounds")[:, 0, 0] * electrons)
+    sky = np.log(
+        store.array("backgrounds", sample)[:, 0, 0] * store.array("electrons_per_nmgy", sample)
+    )
     return Standardisation(
         psf_mean=tuple(map(float, psf.mean(axis=0))),
         psf_std=tuple(float(std) if std > 0 else 1.0 for std in psf.std(axis=0)),
