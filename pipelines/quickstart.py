@@ -9,9 +9,9 @@ from .options import FOLDER
 from .simulate import simulate
 from .train import train
 
-N_TRAIN, N_VALIDATION, N_TEST = 30_000, 1_000, 3_000
+N_TRAIN, N_VALIDATION, N_TEST = 25_000, 1_000, 2_000
 EPOCHS = 1
-"""One pass over images that are never seen twice: about three minutes on two CPU cores."""
+"""One pass over images that are never seen twice: about three minutes on two cores."""
 
 
 @click.group()
