@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+# One thread a process: the tests start many, and OpenMP threads that wait for each other on a
+# busy machine spend ten times the work on waiting. Set before anything loads OpenMP.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def sdss_dir() -> Path:

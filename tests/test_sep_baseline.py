@@ -78,8 +78,8 @@ def test_isolated_bright_stars():
 
 
 def test_psf_flux_of_blended_stars():
-    """Fitted together, stars 6 px apart do not add to each other's flux."""
-    sources = [star(37.0, 40.0, 18.5), star(43.0, 40.0, 18.5)]
+    """Fitted together, stars 8 px apart do not add to each other's flux."""
+    sources = [star(36.0, 40.0, 18.5), star(44.0, 40.0, 18.5)]
     image = observed(noiseless(sources), np.random.default_rng(2))
     found = sep_detections(*conditions(image[None]), CLASS_THRESHOLD)
     np.testing.assert_allclose(found.flux, sources[0]["flux"], rtol=0.03)
