@@ -70,6 +70,13 @@ def test_loss_falls_and_everything_is_written(stores, tmp_path):
     assert len(predict(network, read, stores[1], "test").image) >= 0
 
 
+@pytest.mark.parametrize("variant", ["single_field", "psf_unaware"])
+def test_variants_without_psf_train_too(stores, tmp_path, variant):
+    assert train(stores, tmp_path, epochs=1, variant=variant) < 1000
+    _, settings = checkpoint.load_network(tmp_path / BEST)
+    assert settings.variant == variant and not settings.use_psf
+
+
 @pytest.mark.parametrize("n_steps", [2, 5, 8, 11])  # 8 steps make an epoch
 def test_resumed_run_equals_undisturbed_run(stores, tmp_path, monkeypatch, n_steps):
     train(stores, tmp_path / "whole")
