@@ -8,10 +8,12 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from npecat_eval.bins import MAGNITUDE_LIMIT
 from npecat_eval.figures import COLOURS, NO_STAMP
 from npecat_sim.catalog import Catalog
+from npecat_sim.files import replacing
 from npecat_sim.units import magnitude
 
 MIN_COLUMNS = 4
@@ -62,7 +64,9 @@ def save_panels(figure: Figure, path: Path) -> None:
         )
         for handle in legend.legend_handles:
             handle.set_sizes([BRIGHT_AREA])  # type: ignore[union-attr]
-        figure.savefig(path, dpi=150, metadata=NO_STAMP[path.suffix[1:]])
+        kind = path.suffix[1:]
+        with replacing(path) as partial:
+            figure.savefig(partial, format=kind, dpi=150, metadata=NO_STAMP[kind])
 
 
 def mark_size(flux: np.ndarray) -> np.ndarray:
@@ -97,5 +101,6 @@ def _mark_truth(axes: Axes, sources: dict[str, np.ndarray]) -> None:
             facecolors="none",
             edgecolors=TYPE_COLOUR[kind],
             linewidths=1.0,
+            path_effects=[withStroke(linewidth=2.2, foreground="white")],  # seen on dark cores too
             label=f"true {kind}",
         )

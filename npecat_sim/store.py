@@ -27,7 +27,7 @@ from npecat_sim.seeding import SPLITS
 MANIFEST = "manifest.json"
 RECEIPTS = "receipts"
 
-LEAST_SETTINGS = {
+LEAST_SETTINGS: dict[str, Any] = {
     "npecat_version": "",
     "prior": "",
     "split": "",
@@ -186,7 +186,7 @@ def settings(path: Path, command: str = "npecat simulate") -> dict[str, Any]:
             "delete it and simulate it again"
         )
     for name, least in LEAST_SETTINGS.items():
-        value: Any = attributes.get(name)
+        value = attributes.get(name)
         if type(value) is not type(least) or value < least:
             raise NpecatError(
                 f"{path}: {manifest.METADATA} is damaged ({name} is {value!r}); "
@@ -241,7 +241,7 @@ class Contents:
         """One array, or a slice of it along the image axis; see schema.arrays for axes, units."""
         try:
             return np.asarray(self._group[name][images])  # type: ignore[index]
-        except ValueError as error:  # a checksum that does not match
+        except (ValueError, KeyError, TypeError) as error:  # a checksum, or metadata, is wrong
             raise NpecatError(
                 f"{self.path}: array {name} is damaged ({error}); delete the store and run: "
                 f"{remake_command(self.path, self.settings)}"

@@ -23,7 +23,7 @@ from .options import STORE_ARGUMENT
 )
 def show(path: Path, n_images: int, picture: Path | None) -> None:
     """Draw the first images of a finished store with their true sources marked."""
-    picture = picture or path.with_suffix(".png")
+    picture = picture or path.absolute().with_suffix(".png")
     if picture.suffix not in (".png", ".pdf"):
         raise NpecatError(f"{picture}: cannot tell its kind; name a file that ends in .png or .pdf")
     store = Store(path, "npecat simulate")
