@@ -14,24 +14,28 @@ Advance = Callable[[int, str], None]
 
 
 @contextmanager
-def progress(label: str, total: int, done: int = 0) -> Iterator[Advance]:
+def progress(label: str, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
     """Show progress over ``total`` images on standard error; yields ``advance(images, note)``.
 
     done: images that an earlier run has finished; they do not count towards the rate.
+    unit: what is counted, where it is not images.
     """
     console = Console(file=sys.stderr)
-    shown = _bar(console, label, total, done) if console.is_terminal else _lines(label, total, done)
+    if console.is_terminal:
+        shown = _bar(console, label, total, done, unit)
+    else:
+        shown = _lines(label, total, done, unit)
     with shown as advance:
         yield advance
 
 
 @contextmanager
-def _bar(console: Console, label: str, total: int, done: int) -> Iterator[Advance]:
+def _bar(console: Console, label: str, total: int, done: int, unit: str) -> Iterator[Advance]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} images"),
-        TextColumn("{task.fields[rate]:,.0f} images/s"),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit),
+        TextColumn("{task.fields[rate]:,.0f} " + f"{unit}/s"),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}"),
     )
@@ -47,7 +51,7 @@ def _bar(console: Console, label: str, total: int, done: int) -> Iterator[Advanc
 
 
 @contextmanager
-def _lines(label: str, total: int, done: int) -> Iterator[Advance]:
+def _lines(label: str, total: int, done: int, unit: str) -> Iterator[Advance]:
     start = printed = time.perf_counter()
     completed = done
 
@@ -58,7 +62,7 @@ def _lines(label: str, total: int, done: int) -> Iterator[Advance]:
         if now - printed > SECONDS_BETWEEN_LINES or completed == total:
             printed = now
             rate = (completed - done) / _seconds_since(start)
-            line = f"{label}: {completed:,} of {total:,} images, {rate:,.0f} images/s"
+            line = f"{label}: {completed:,} of {total:,} {unit}, {rate:,.0f} {unit}/s"
             left = f"{(total - completed) / rate:,.0f} s left"
             print(", ".join(filter(None, (line, left, note))), file=sys.stderr, flush=True)
 

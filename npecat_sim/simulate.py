@@ -120,8 +120,7 @@ def simulate(
     if tasks:
         _run(tasks, fields, min(workers, len(tasks)), prior, total, done)
     for path in paths:
-        if not store.is_sealed(path):
-            store.seal(path)
+        store.seal(path)
     return paths
 
 

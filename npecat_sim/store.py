@@ -1,15 +1,17 @@
 """Zarr stores of simulated images: created, written a chunk at a time, sealed, opened.
 
-A store is written by tasks that own whole chunks. A task that has finished leaves a receipt, the
-digests of the files it wrote; when every receipt is there the store is sealed by a manifest of
-all files. Only a sealed store whose files are all present in their full size can be opened; every
-chunk carries a CRC-32C, so a flipped bit is found when it is read.
+A store is written by tasks that own whole chunks. A task that has finished leaves a receipt, a
+list of the files it wrote with their fingerprints; when every receipt is there the store is
+sealed by a manifest of all files. Only a sealed store opens for reading as a whole, and only if
+its metadata is intact and every chunk is there in its full size and ends in its own CRC-32C: that
+notices every file that is missing, cut or exchanged. A bit flipped within a chunk is found by
+the CRC-32C when the chunk is read, and by ``verify`` beforehand.
 """
 
-import hashlib
 import json
-import os
+import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,27 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
-from npecat_sim import schema
+from npecat_sim import manifest, schema
 from npecat_sim.catalog import COLUMNS, Catalog
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import write_json
 from npecat_sim.seeding import SPLITS
 
 MANIFEST = "manifest.json"
 RECEIPTS = "receipts"
+
+LEAST_SETTINGS: dict[str, Any] = {
+    "npecat_version": "",
+    "prior": "",
+    "split": "",
+    "seed": 0,
+    "renderer": "",
+    "n_images": 1,
+    "images_per_chunk": 1,
+    "image_size_pixel": 1,
+    "fields": "",
+    "n_fields": 1,
+}
+"""Settings that are read back, each with the least value of its type that it can have."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,6 @@ def create(path: Path, settings: dict[str, Any], capacity: int) -> None:
             attributes={"unit": spec.unit, "description": spec.description},
             config={"write_empty_chunks": True},
         )
-    (path / RECEIPTS).mkdir()
 
 
 def chunk_ranges(settings: dict[str, Any]) -> list[range]:
@@ -92,29 +106,54 @@ def write_chunk(path: Path, chunk: int, batch: Batch) -> None:
         start = chunk * array.chunks[0]
         array[start : start + len(values)] = values
         key = f"{name}/c/" + "/".join([str(chunk)] + ["0"] * (values.ndim - 1))
-        files[key] = _fingerprint(path / key)
-    write_json(path / RECEIPTS / f"{chunk}.json", files)
+        files[key] = manifest.fingerprint(path / key)
+    (path / RECEIPTS).mkdir(exist_ok=True)
+    manifest.write(_receipt(path, chunk), files)
 
 
 def finished_chunks(path: Path) -> set[int]:
     """Chunks of an unsealed store that have a receipt and whose files are all there."""
-    receipts = (path / RECEIPTS).glob("*.json")
-    return {
-        int(receipt.stem)
-        for receipt in receipts
-        if not _first_fault(path, json.loads(receipt.read_text()))
-    }
+    finished = set()
+    for chunk in range(len(chunk_ranges(settings(path)))):
+        files = manifest.read(_receipt(path, chunk))
+        of_this_chunk = files is not None and f"catalog/count/c/{chunk}" in files
+        if of_this_chunk and not first_fault(path, files):
+            finished.add(chunk)
+    return finished
 
 
 def seal(path: Path) -> None:
-    """Gather the receipts into the manifest, after which the store is finished."""
-    files = {str(p.relative_to(path)): _fingerprint(p) for p in path.rglob("zarr.json")}
-    for receipt in (path / RECEIPTS).glob("*.json"):
-        files.update(json.loads(receipt.read_text()))
-    write_json(path / MANIFEST, dict(sorted(files.items())))
-    for receipt in (path / RECEIPTS).glob("*"):
-        receipt.unlink()
-    (path / RECEIPTS).rmdir()
+    """Gather the receipts into the manifest, after which the store is finished.
+
+    Completes a seal that was interrupted; raises NpecatError where a receipt is missing.
+    """
+    if not is_sealed(path):
+        metadata = path.rglob(manifest.METADATA)
+        files = {str(file.relative_to(path)): manifest.fingerprint(file) for file in metadata}
+        for chunk in range(len(chunk_ranges(settings(path)))):
+            receipt = manifest.read(_receipt(path, chunk))
+            if receipt is None:
+                raise NpecatError(f"{path}: chunk {chunk} is not finished; run the command again")
+            files.update(receipt)
+        for unfinished in path.rglob("*.partial"):  # of a run that was killed while it wrote
+            unfinished.unlink()
+        manifest.write(path / MANIFEST, dict(sorted(files.items())))
+    shutil.rmtree(path / RECEIPTS, ignore_errors=True)
+
+
+def _receipt(path: Path, chunk: int) -> Path:
+    return path / RECEIPTS / f"{chunk}.json"
+
+
+def first_fault(path: Path, files: manifest.Files | None) -> str | None:
+    """What is wrong with a store of these files, the first of them that is at fault, or None.
+
+    files: from manifest.read. Reads the size and the ending of every chunk, see manifest.fault.
+    """
+    if files is None:
+        return f"{MANIFEST} is damaged"
+    faults = ((name, manifest.fault(path / name, f, thorough=False)) for name, f in files.items())
+    return next((f"{name} {words}" for name, words in faults if words), None)
 
 
 def is_sealed(path: Path) -> bool:
@@ -122,20 +161,37 @@ def is_sealed(path: Path) -> bool:
     return (path / MANIFEST).exists()
 
 
-def settings(path: Path) -> dict[str, Any]:
-    """The attributes of a store, finished or not; raises NpecatError if it is no npecat store."""
+def size_on_disk(path: Path) -> int:
+    """Bytes of all files of a store."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def settings(path: Path, command: str = "npecat simulate") -> dict[str, Any]:
+    """The attributes of a store, finished or not.
+
+    command: makes the store. Raises NpecatError where there is none, or something else.
+    """
+    if not path.exists():
+        raise NpecatError(f"no store at {path}; make it with: {command}")
     try:
-        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
-    except (OSError, ValueError, KeyError):
-        attributes = {}
-    if attributes.get("format") != schema.FORMAT:
+        attributes = json.loads((path / manifest.METADATA).read_text())["attributes"]
+        is_ours, version = attributes["format"] == schema.FORMAT, attributes["format_version"]
+    except (OSError, ValueError, LookupError, TypeError):
+        is_ours = False
+    if not is_ours:
         raise NpecatError(f"{path} is not an npecat store; move it away and simulate again")
-    version = attributes["format_version"]
     if version != schema.FORMAT_VERSION:
         raise NpecatError(
             f"{path} is of store format {version}, this npecat reads {schema.FORMAT_VERSION}; "
             "delete it and simulate it again"
         )
+    for name, least in LEAST_SETTINGS.items():
+        value = attributes.get(name)
+        if type(value) is not type(least) or value < least:
+            raise NpecatError(
+                f"{path}: {manifest.METADATA} is damaged ({name} is {value!r}); "
+                "delete the store and simulate it again"
+            )
     return attributes
 
 
@@ -150,30 +206,28 @@ def remake_command(path: Path, settings: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-class Store:
-    """A finished, whole store, open for reading.
+def refuse_unfinished(path: Path) -> None:
+    """Raise NpecatError, with the command that completes it, unless the store is sealed."""
+    if not is_sealed(path):
+        raise NpecatError(
+            f"{path} is not finished; complete it with: {remake_command(path, settings(path))}"
+        )
 
-    settings: the complete configuration it was made with. Raises NpecatError, in one line with
-    the command that mends it, where there is no store or it is unfinished or not whole.
+
+class Contents:
+    """What is in a store, finished or not, as settings and arrays.
+
+    settings: the complete configuration it was made with. Images that are not written yet read
+    as zeros. Raises NpecatError, with the command that makes it, where there is no store.
     """
 
     def __init__(self, path: Path, command: str):
-        if not path.exists():
-            raise NpecatError(f"no store at {path}; make it with: {command}")
         self.path = path
-        self.settings = settings(path)
-        if not is_sealed(path):
-            raise NpecatError(
-                f"{path} is not finished; complete it with: {remake_command(path, self.settings)}"
-            )
-        self.manifest = json.loads((path / MANIFEST).read_text())
-        fault = _first_fault(path, self.manifest)
-        if fault:
-            raise NpecatError(
-                f"{path} is not whole: {fault}; delete it and run: "
-                f"{remake_command(path, self.settings)}"
-            )
-        self._group = zarr.open_group(path, mode="r")
+        self.settings = settings(path, command)
+
+    @cached_property
+    def _group(self) -> zarr.Group:
+        return zarr.open_group(self.path, mode="r")
 
     def __len__(self) -> int:
         return self.settings["n_images"]
@@ -183,16 +237,11 @@ class Store:
         """The images of each chunk."""
         return chunk_ranges(self.settings)
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the manifest: names the exact content of the store."""
-        return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
-
     def array(self, name: str, images: slice = slice(None)) -> np.ndarray:
         """One array, or a slice of it along the image axis; see schema.arrays for axes, units."""
         try:
             return np.asarray(self._group[name][images])  # type: ignore[index]
-        except ValueError as error:  # a checksum that does not match
+        except (ValueError, KeyError, TypeError) as error:  # a checksum, or metadata, is wrong
             raise NpecatError(
                 f"{self.path}: array {name} is damaged ({error}); delete the store and run: "
                 f"{remake_command(self.path, self.settings)}"
@@ -211,19 +260,25 @@ class Store:
         )
 
 
-def _fingerprint(path: Path) -> list[Any]:
-    """[size in bytes, SHA-256] of a file."""
-    content = path.read_bytes()
-    return [len(content), hashlib.sha256(content).hexdigest()]
+class Store(Contents):
+    """A finished store that is whole as far as first_fault sees, open for reading.
 
+    files: its manifest. Raises NpecatError, in one line with the command that mends it, where
+    there is no store or it is unfinished or not whole.
+    """
 
-def _first_fault(path: Path, files: dict[str, list[Any]]) -> str | None:
-    """What is wrong with the first file that is missing or of another size, if any is."""
-    for name, (size, _) in files.items():
-        try:
-            found = os.stat(path / name).st_size
-        except FileNotFoundError:
-            return f"{name} is missing"
-        if found != size:
-            return f"{name} has {found} bytes instead of {size}"
-    return None
+    def __init__(self, path: Path, command: str):
+        super().__init__(path, command)
+        refuse_unfinished(path)
+        files = manifest.read(path / MANIFEST)
+        fault = first_fault(path, files)
+        if fault or files is None:
+            settings_differ = fault and fault.startswith(manifest.METADATA)
+            remedy = command if settings_differ else remake_command(path, self.settings)
+            raise NpecatError(f"{path} is not whole: {fault}; delete it and run: {remedy}")
+        self.files = files
+
+    @property
+    def digest(self) -> str:
+        """Names the exact content of the store."""
+        return manifest.digest(self.files)

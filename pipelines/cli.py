@@ -9,6 +9,9 @@ from npecat_sim.errors import NpecatError
 
 COMMANDS = {
     "simulate": "simulate",
+    "info": "info",
+    "show": "show",
+    "verify": "verify",
     "train": "train",
     "evaluate": "evaluate",
     "fields": "fields",

@@ -8,3 +8,5 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 DATA_OPTION = click.option("--data", type=FOLDER, default=Path("data"), help="Folder of stores.")
 RUNS_OPTION = click.option("--runs", type=FOLDER, default=Path("runs"), help="Folder of networks.")
+
+STORE_ARGUMENT = click.argument("path", metavar="STORE", type=FOLDER)

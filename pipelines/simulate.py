@@ -13,6 +13,7 @@ from npecat_sim.library import load_library
 from npecat_sim.seeding import SPLITS
 from npecat_sim.simulate import RENDERERS
 from npecat_sim.simulate import simulate as simulate_stores
+from npecat_sim.store import size_on_disk
 
 from .options import DATA_OPTION
 
@@ -58,8 +59,7 @@ def simulate(
     over = "1 field" if len(table) == 1 else f"{len(table):,} fields"
     click.echo(f"{sum(counts.values()):,} images over {over} in {seconds:.1f} s")
     for path in paths:
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        click.echo(f"  {path}  {counts[path.stem]:,} images  {size / 1e6:.1f} MB")
+        click.echo(f"  {path}  {counts[path.stem]:,} images  {size_on_disk(path) / 1e6:.1f} MB")
 
 
 def field_table(prior: str, library: Path | None) -> FieldTable:

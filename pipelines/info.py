@@ -1,0 +1,97 @@
+"""``npecat info``: what is inside a store, finished or not."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from npecat_sim import manifest
+from npecat_sim.store import (
+    MANIFEST,
+    Contents,
+    finished_chunks,
+    first_fault,
+    is_sealed,
+    size_on_disk,
+)
+from npecat_sim.units import PIXEL_SCALE
+
+from .options import STORE_ARGUMENT
+
+N_SKY_CHUNKS = 8
+"""Chunks whose sky is read, spread evenly: the sky of a whole store takes minutes to read."""
+
+
+@click.command()
+@STORE_ARGUMENT
+def info(path: Path) -> None:
+    """Say what is inside a store, finished or not."""
+    rows = describe(path)
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def describe(path: Path) -> dict[str, str]:
+    """What is known of a store, name -> text; arrays are read where the store is whole so far.
+
+    Raises NpecatError where there is no store.
+    """
+    contents = Contents(path, "npecat simulate")
+    settings = contents.settings
+    state, written = _state(contents)
+    side, n_written = settings["image_size_pixel"], sum(map(len, written))
+    size = size_on_disk(path)
+    each = f", {size / n_written / 1e3:.1f} kB an image" if n_written else ""
+    rows = {
+        "store": str(path),
+        "state": state,
+        "images": f"{len(contents):,} of {side} x {side} pixels",
+        **(_measured(contents, written) if written else {}),
+        "fields": f"{settings['n_fields']:,}, source: {settings['fields']}",
+        **{name: str(settings[name]) for name in ("prior", "split", "seed", "renderer")},
+        "chunks": f"{len(contents.chunk_ranges):,}, each of {settings['images_per_chunk']:,} images"
+        " or, the last, fewer",
+        "size": f"{size / 1e6:,.1f} MB{each}",
+        "format": f"{settings['format_version']}, by npecat {settings['npecat_version']}",
+    }
+    files = manifest.read(path / MANIFEST)
+    return {**rows, "digest": manifest.digest(files)} if files else rows
+
+
+def _state(contents: Contents) -> tuple[str, list[range]]:
+    """How far and how whole the store is, and the images that can be read, by chunk."""
+    path, ranges = contents.path, contents.chunk_ranges
+    if not is_sealed(path):
+        done = sorted(finished_chunks(path))
+        state = f"unfinished: {len(done):,} of {len(ranges):,} chunks done"
+        return state, [ranges[chunk] for chunk in done]
+    fault = first_fault(path, manifest.read(path / MANIFEST))
+    if fault:
+        return f"not whole: {fault} (npecat verify names every fault)", []
+    return "finished", ranges
+
+
+def _measured(contents: Contents, written: list[range]) -> dict[str, str]:
+    """Sources, seeing and sky of the images in the chunks that are written."""
+
+    def read(name: str, chunks: list[range]) -> np.ndarray:
+        return np.concatenate([contents.array(name, slice(c.start, c.stop)) for c in chunks])
+
+    count = read("catalog/count", written)
+    n_galaxies = int(read("catalog/is_galaxy", written).sum())  # padding is false
+    n_stars = int(count.sum()) - n_galaxies
+    fwhm = read("fwhm", written)
+    sample = written[:: -(-len(written) // N_SKY_CHUNKS)]
+    sky = read("backgrounds", sample).mean(axis=(1, 2), dtype=np.float64) / PIXEL_SCALE**2
+    of_sample = "" if len(sky) == len(count) else f", in {len(sky):,} images"
+    return {
+        "true sources": f"{count.sum():,}: {n_stars:,} stars, {n_galaxies:,} galaxies",
+        "an image": f"{count.mean():.2f} on average, {count.min()} to {count.max()}",
+        "FWHM": f"{_spread(fwhm)} arcsec",
+        "sky": f"{_spread(sky)} nmgy/arcsec2{of_sample}",
+    }
+
+
+def _spread(values: np.ndarray) -> str:
+    return f"{np.median(values):.2f} ({values.min():.2f} to {values.max():.2f})"

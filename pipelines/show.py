@@ -1,0 +1,31 @@
+"""``npecat show``: the first images of a store with their true sources, as a picture."""
+
+from pathlib import Path
+
+import click
+
+from npecat_eval.contact_sheet import contact_sheet
+from npecat_sim.errors import NpecatError
+from npecat_sim.store import Store
+
+from .options import STORE_ARGUMENT
+
+
+@click.command()
+@STORE_ARGUMENT
+@click.option("-n", "n_images", type=click.IntRange(1, 100), default=16, help="Images, the first.")
+@click.option(
+    "-o",
+    "--output",
+    "picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="PNG or PDF; default: PNG beside the store.",
+)
+def show(path: Path, n_images: int, picture: Path | None) -> None:
+    """Draw the first images of a finished store with their true sources marked."""
+    picture = picture or path.absolute().with_suffix(".png")
+    if picture.suffix not in (".png", ".pdf"):
+        raise NpecatError(f"{picture}: cannot tell its kind; name a file that ends in .png or .pdf")
+    store = Store(path, "npecat simulate")
+    contact_sheet(store.batch(slice(0, n_images)), picture)
+    click.echo(f"{min(n_images, len(store))} of {len(store):,} images: {picture}")
