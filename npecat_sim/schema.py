@@ -10,7 +10,7 @@ from npecat_sim.prior import IMAGE_SIZE
 from npecat_sim.psf import PARAMETERS
 
 FORMAT = "npecat-store"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 
 IMAGES_PER_CHUNK = 500
 """One task writes one chunk of every array: about a second of work, 13 MB of pixels."""

@@ -112,7 +112,7 @@ def test_missing_test_store_is_named(finished, tmp_path):
 def test_store_of_another_version_is_refused(finished, tmp_path):
     shutil.copytree(finished[0] / "data", tmp_path / "data")
     metadata = tmp_path / "data/many/train.zarr/zarr.json"
-    metadata.write_text(metadata.read_text().replace('"format_version": 2', '"format_version": 9'))
+    metadata.write_text(metadata.read_text().replace('"format_version": 1', '"format_version": 9'))
     done = npecat(tmp_path, "train", "--variant", "psf_aware")
     assert done.returncode == 1 and "store format 9" in done.stderr
 
