@@ -9,6 +9,7 @@ chunk carries a CRC-32C, so a flipped bit is found when it is read.
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from npecat_sim import schema
 from npecat_sim.catalog import COLUMNS, Catalog
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import write_json
+from npecat_sim.files import write_json, writing
 from npecat_sim.seeding import SPLITS
 
 MANIFEST = "manifest.json"
@@ -60,20 +61,38 @@ def create(path: Path, settings: dict[str, Any], capacity: int) -> None:
     settings: become the attributes of the root group; ``n_images`` and ``images_per_chunk`` among
     them give the shape.
     """
-    group = zarr.create_group(path, zarr_format=3, attributes=settings)
-    for spec in schema.arrays(capacity):
-        group.create_array(
-            spec.name,
-            shape=(settings["n_images"], *spec.tail),
-            dtype=spec.dtype,
-            chunks=(settings["images_per_chunk"], *spec.tail),
-            compressors=[BloscCodec(cname="lz4", shuffle="bitshuffle"), Crc32cCodec()],
-            serializer=BytesCodec(),
-            dimension_names=spec.axes,
-            attributes={"unit": spec.unit, "description": spec.description},
-            config={"write_empty_chunks": True},
-        )
-    (path / RECEIPTS).mkdir()
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with writing(path):
+        group = zarr.create_group(partial, zarr_format=3, attributes=settings)
+        for spec in schema.arrays(capacity):
+            group.create_array(
+                spec.name,
+                shape=(settings["n_images"], *spec.tail),
+                dtype=spec.dtype,
+                chunks=(settings["images_per_chunk"], *spec.tail),
+                compressors=[BloscCodec(cname="lz4", shuffle="bitshuffle"), Crc32cCodec()],
+                serializer=BytesCodec(),
+                dimension_names=spec.axes,
+                attributes={"unit": spec.unit, "description": spec.description},
+                config={"write_empty_chunks": True},
+            )
+        (partial / RECEIPTS).mkdir()
+        partial.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Delete a store of any format version, if there is one; in one step under its name.
+
+    Raises NpecatError, and deletes nothing, if what is there is no npecat store.
+    """
+    removed = path.with_name(path.name + ".removed")
+    with writing(path):
+        if path.exists():
+            _attributes(path)
+            path.replace(removed)
+        if removed.exists():
+            shutil.rmtree(removed)
 
 
 def chunk_ranges(settings: dict[str, Any]) -> list[range]:
@@ -90,9 +109,10 @@ def write_chunk(path: Path, chunk: int, batch: Batch) -> None:
         array = group[name]
         assert isinstance(array, zarr.Array)
         start = chunk * array.chunks[0]
-        array[start : start + len(values)] = values
         key = f"{name}/c/" + "/".join([str(chunk)] + ["0"] * (values.ndim - 1))
-        files[key] = _fingerprint(path / key)
+        with writing(path):
+            array[start : start + len(values)] = values
+            files[key] = _fingerprint(path / key)
     write_json(path / RECEIPTS / f"{chunk}.json", files)
 
 
@@ -107,14 +127,18 @@ def finished_chunks(path: Path) -> set[int]:
 
 
 def seal(path: Path) -> None:
-    """Gather the receipts into the manifest, after which the store is finished."""
-    files = {str(p.relative_to(path)): _fingerprint(p) for p in path.rglob("zarr.json")}
-    for receipt in (path / RECEIPTS).glob("*.json"):
-        files.update(json.loads(receipt.read_text()))
-    write_json(path / MANIFEST, dict(sorted(files.items())))
-    for receipt in (path / RECEIPTS).glob("*"):
-        receipt.unlink()
-    (path / RECEIPTS).rmdir()
+    """Gather the receipts into the manifest, after which the store is finished.
+
+    Also clears what killed runs have left: half-written files, and receipts of a sealed store.
+    """
+    if not is_sealed(path):
+        for left_behind in path.rglob("*.partial"):
+            left_behind.unlink()
+        files = {str(p.relative_to(path)): _fingerprint(p) for p in path.rglob("zarr.json")}
+        for receipt in (path / RECEIPTS).glob("*.json"):
+            files.update(json.loads(receipt.read_text()))
+        write_json(path / MANIFEST, dict(sorted(files.items())))
+    shutil.rmtree(path / RECEIPTS, ignore_errors=True)
 
 
 def is_sealed(path: Path) -> bool:
@@ -123,13 +147,8 @@ def is_sealed(path: Path) -> bool:
 
 
 def settings(path: Path) -> dict[str, Any]:
-    """The attributes of a store, finished or not; raises NpecatError if it is no npecat store."""
-    try:
-        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
-    except (OSError, ValueError, KeyError):
-        attributes = {}
-    if attributes.get("format") != schema.FORMAT:
-        raise NpecatError(f"{path} is not an npecat store; move it away and simulate again")
+    """The attributes of a store, finished or not; raises NpecatError if it cannot be read here."""
+    attributes = _attributes(path)
     version = attributes["format_version"]
     if version != schema.FORMAT_VERSION:
         raise NpecatError(
@@ -209,6 +228,17 @@ class Store:
         return Batch(
             **{name: self.array(name, images) for name in names}, catalog=self.catalog(images)
         )
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    """The attributes of a store of any version; raises NpecatError if it is no npecat store."""
+    try:
+        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
+    except (OSError, ValueError, KeyError):
+        attributes = {}
+    if attributes.get("format") != schema.FORMAT:
+        raise NpecatError(f"{path} is not an npecat store; move it away and simulate again")
+    return attributes
 
 
 def _fingerprint(path: Path) -> list[Any]:
