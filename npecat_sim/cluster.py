@@ -43,7 +43,6 @@ class Cluster:
         with dask.config.set(SETTINGS), self._client(len(batches)) as client:
             # A task of its own, not scattered data: it comes back when a worker that held it dies.
             carried = client.submit(_carry, shared, pure=False)
-            # Futures are let go as they finish, or a dying worker's results would be made again.
             finished = as_completed(
                 client.map(function, batches, [carried] * len(batches), pure=False),
                 with_results=True,
@@ -75,9 +74,9 @@ class Cluster:
             LocalCluster(
                 n_workers=min(self.workers, n_batches),
                 threads_per_worker=self.threads_per_worker,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 local_directory=scratch,
-                silence_logs="ERROR",
+                silence_logs="CRITICAL",
             ) as cluster,
             Client(cluster) as client,
         ):

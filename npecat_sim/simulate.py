@@ -80,10 +80,14 @@ def simulate_images(
 
 
 def run_task(task: Task, fields: FieldTable) -> int:
-    """Make and write one chunk; returns the number of images written."""
-    with naming(str(task.path)):
-        batch = simulate_images(fields, task.seed, task.split, task.images, task.renderer)
-    store.write_chunk(task.path, task.chunk, batch)
+    """Make and write one chunk; returns the number of images written.
+
+    Dask runs a task again when the worker that held its result dies: a finished chunk stays.
+    """
+    if not store.is_finished(task.path, task.chunk):
+        with naming(str(task.path)):
+            batch = simulate_images(fields, task.seed, task.split, task.images, task.renderer)
+        store.write_chunk(task.path, task.chunk, batch)
     return len(task.images)
 
 

@@ -117,13 +117,15 @@ def write_chunk(path: Path, chunk: int, batch: Batch) -> None:
 
 
 def finished_chunks(path: Path) -> set[int]:
-    """Chunks of an unsealed store that have a receipt and whose files are all there."""
-    receipts = (path / RECEIPTS).glob("*.json")
-    return {
-        int(receipt.stem)
-        for receipt in receipts
-        if not _first_fault(path, json.loads(receipt.read_text()))
-    }
+    """All finished chunks of an unsealed store."""
+    chunks = {int(receipt.stem) for receipt in (path / RECEIPTS).glob("*.json")}
+    return {chunk for chunk in chunks if is_finished(path, chunk)}
+
+
+def is_finished(path: Path, chunk: int) -> bool:
+    """True if a chunk of an unsealed store has its receipt and its files are all there."""
+    receipt = path / RECEIPTS / f"{chunk}.json"
+    return receipt.exists() and not _first_fault(path, json.loads(receipt.read_text()))
 
 
 def seal(path: Path) -> None:
