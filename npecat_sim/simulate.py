@@ -1,33 +1,29 @@
 """Simulate the train, validation and test stores of a prior with Dask.
 
-One task draws, renders and writes one whole chunk; nothing but small numbers comes back to the
+One task draws, renders and writes whole chunks; nothing but small numbers comes back to the
 client, and every number belongs to an image's own stream, so a store is the same for any number
 of workers and for a run that was interrupted and resumed.
 """
 
-import os
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
-from distributed import Client, LocalCluster, as_completed
 
 from npecat_sim import compiled, render, schema, store
-from npecat_sim.errors import NpecatError
+from npecat_sim.cluster import Cluster
+from npecat_sim.errors import NpecatError, naming
 from npecat_sim.field import FieldTable
+from npecat_sim.lock import locked
 from npecat_sim.observe import expose, signal_to_noise
-from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
+from npecat_sim.prior import IMAGE_SIZE
 from npecat_sim.progress import progress
+from npecat_sim.provenance import recorded
 from npecat_sim.seeding import Purpose, check_seed, stream
-from npecat_sim.units import PIXEL_SCALE
-
-PRIOR = CatalogPrior()
+from npecat_sim.settings import PRIOR, refuse_other_settings, settings_of
 
 RENDERERS = ("compiled", "galsim")
 """GalSim is the reference; the compiled renderer equals it to 0.01 sky sigma, 20 times faster."""
@@ -55,22 +51,23 @@ def simulate_images(
     rows = np.empty(len(indices), dtype=np.int64)
     for position, index in enumerate(indices):
         field_stream = stream(seed, split, index, Purpose.FIELD)
-        rows[position] = field_stream.integers(len(fields))
-        electrons_per_nmgy = fields.electrons_per_nmgy[rows[position]]
-        background = fields.background(rows[position], IMAGE_SIZE, field_stream)
-        sources, psf = catalog.sources(position), fields.psf[rows[position]]
-        if renderer == "galsim":
-            drawn = render.draw_sources(sources, psf, IMAGE_SIZE)
-        else:
-            sky_sigma = float(np.sqrt(background.mean() / electrons_per_nmgy))
-            drawn = compiled.draw_sources(sources, psf, IMAGE_SIZE, sky_sigma)
-        source_electrons = drawn * electrons_per_nmgy
-        sky_electrons = background.astype(np.float64) * electrons_per_nmgy
-        rate = sky_electrons + source_electrons.sum(axis=0)
-        observed = expose(rate, stream(seed, split, index, Purpose.NOISE))
-        images[position] = (observed - sky_electrons) / electrons_per_nmgy
-        backgrounds[position] = background
-        catalog["snr"][position, : len(drawn)] = signal_to_noise(source_electrons, rate)
+        row = rows[position] = int(field_stream.integers(len(fields)))
+        sources = catalog.sources(position)
+        with naming(f"image {index}, field row {row}, {catalog.count[position]} sources"):
+            electrons_per_nmgy = fields.electrons_per_nmgy[row]
+            background = fields.background(row, IMAGE_SIZE, field_stream)
+            if renderer == "galsim":
+                drawn = render.draw_sources(sources, fields.psf[row], IMAGE_SIZE)
+            else:
+                sky_sigma = float(np.sqrt(background.mean() / electrons_per_nmgy))
+                drawn = compiled.draw_sources(sources, fields.psf[row], IMAGE_SIZE, sky_sigma)
+            source_electrons = drawn * electrons_per_nmgy
+            sky_electrons = background.astype(np.float64) * electrons_per_nmgy
+            rate = sky_electrons + source_electrons.sum(axis=0)
+            observed = expose(rate, stream(seed, split, index, Purpose.NOISE))
+            images[position] = (observed - sky_electrons) / electrons_per_nmgy
+            backgrounds[position] = background
+            catalog["snr"][position, : len(drawn)] = signal_to_noise(source_electrons, rate)
     return store.Batch(
         images=images,
         backgrounds=backgrounds,
@@ -83,10 +80,28 @@ def simulate_images(
 
 
 def run_task(task: Task, fields: FieldTable) -> int:
-    """Make and write one chunk; returns the number of images written."""
-    batch = simulate_images(fields, task.seed, task.split, task.images, task.renderer)
-    store.write_chunk(task.path, task.chunk, batch)
+    """Make and write one chunk; returns the number of images written.
+
+    Dask runs a task again when the worker that held its result dies: a finished chunk stays.
+    """
+    if not store.is_finished(task.path, task.chunk):
+        with naming(str(task.path)):
+            batch = simulate_images(fields, task.seed, task.split, task.images, task.renderer)
+        store.write_chunk(task.path, task.chunk, batch)
     return len(task.images)
+
+
+def run_tasks(tasks: Sequence[Task], fields: FieldTable) -> int:
+    """Make and write chunks one after the other; returns the number of images written.
+
+    Raises NpecatError without a cause, since a cause that cannot be pickled would keep the
+    message from the client.
+    """
+    try:
+        return sum(run_task(task, fields) for task in tasks)
+    except NpecatError as error:
+        failure = NpecatError(str(error))
+    raise failure
 
 
 def simulate(
@@ -95,79 +110,64 @@ def simulate(
     fields: FieldTable,
     counts: Mapping[str, int],
     seed: int,
-    workers: int,
+    cluster: Cluster,
     renderer: str = RENDERERS[0],
     images_per_chunk: int = schema.IMAGES_PER_CHUNK,
+    chunks_per_task: int = 1,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Make, or complete, one store for every split whose count is not zero; returns their paths.
 
-    counts: split -> number of images.
-    Raises NpecatError if a store of other settings stands in the way.
+    counts: split -> number of images. overwrite: make the stores anew whatever is there.
+    Raises NpecatError if a store of other settings stands in the way, another process writes one
+    of the stores, or an image or a file cannot be made; what is finished is kept.
     """
     check_seed(seed)
     if not any(counts.values()):
         raise NpecatError("nothing to simulate: give --n, --n-validation or --n-test")
-    paths, tasks, total = [], [], 0
-    for split, n_images in counts.items():
-        if n_images == 0:
-            continue
-        path = store.store_path(data, prior, split)
-        wanted = settings_of(prior, fields, split, n_images, seed, renderer, images_per_chunk)
-        paths.append(path)
-        total += n_images
-        tasks += prepare(path, wanted)
-    done = total - sum(len(task.images) for task in tasks)
-    if tasks:
-        _run(tasks, fields, min(workers, len(tasks)), prior, total, done)
-    for path in paths:
-        store.seal(path)
-    return paths
-
-
-def settings_of(
-    prior: str,
-    fields: FieldTable,
-    split: str,
-    n_images: int,
-    seed: int,
-    renderer: str,
-    images_per_chunk: int,
-) -> dict[str, Any]:
-    """The complete configuration of a store: equal settings mean equal bytes."""
-    return {
-        "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
-        "npecat_version": version("npecat"),
-        "prior": prior,
-        "split": split,
-        "seed": seed,
-        "renderer": renderer,
-        "n_images": n_images,
-        "images_per_chunk": images_per_chunk,
-        "image_size_pixel": IMAGE_SIZE,
-        "pixel_scale_arcsec": PIXEL_SCALE,
-        "catalog_prior": PRIOR.to_dict(),
-        "fields": fields.source,
-        "n_fields": len(fields),
-        "n_sky_maps": len(fields.sky_maps),
-        "fields_sha256": fields.digest,
+    wanted = {
+        store.store_path(data, prior, split): settings_of(
+            prior, fields, split, n_images, seed, renderer, images_per_chunk
+        )
+        for split, n_images in counts.items()
+        if n_images
     }
+    with ExitStack() as held:
+        for path in wanted:
+            held.enter_context(locked(path))
+        for path, settings in wanted.items():
+            if overwrite:
+                store.remove(path)
+            elif path.exists():
+                refuse_other_settings(path, settings)
+        tasks = []
+        for path, settings in wanted.items():
+            new = not path.exists()
+            missing = prepare(path, settings)
+            if missing:
+                held.enter_context(recorded(path, cluster, new))
+            tasks += missing
+        if tasks:
+            batches = [
+                tasks[first : first + chunks_per_task]
+                for first in range(0, len(tasks), chunks_per_task)
+            ]
+            total = sum(counts.values())
+            done = total - sum(len(task.images) for task in tasks)
+            with progress(f"simulate {prior}", total, done) as advance:
+                for images in cluster.run(run_tasks, batches, fields):
+                    advance(images, "")
+        for path in wanted:
+            store.seal(path)
+    return list(wanted)
 
 
 def prepare(path: Path, wanted: dict[str, Any]) -> list[Task]:
     """Create the store if it is not there; returns the tasks that it still needs."""
-    if not path.exists():
-        beside = path.with_name(path.name + ".partial")
-        shutil.rmtree(beside, ignore_errors=True)
-        store.create(beside, wanted, PRIOR.capacity)
-        os.replace(beside, path)
-    found = store.settings(path)
-    for name, value in wanted.items():
-        if found.get(name) != value:
-            raise NpecatError(
-                f"{path} was made with {name} = {found.get(name)}, not {value}; "
-                "choose another --data or delete it"
-            )
+    if path.exists():
+        refuse_other_settings(path, wanted)
+    else:
+        store.create(path, wanted, PRIOR.capacity)
     if store.is_sealed(path):
         return []
     done = store.finished_chunks(path)
@@ -176,27 +176,3 @@ def prepare(path: Path, wanted: dict[str, Any]) -> list[Task]:
         for chunk, images in enumerate(store.chunk_ranges(wanted))
         if chunk not in done
     ]
-
-
-def _run(
-    tasks: list[Task], fields: FieldTable, workers: int, prior: str, total: int, done: int
-) -> None:
-    """Run the tasks on a local cluster of single-threaded processes."""
-    quiet = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.limit": "1h"}
-    with (
-        dask.config.set(quiet),
-        tempfile.TemporaryDirectory() as scratch,
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address=None,
-            local_directory=scratch,
-            silence_logs="ERROR",
-        ) as cluster,
-        Client(cluster) as client,
-        progress(f"simulate {prior}", total, done) as advance,
-    ):
-        shared_fields = client.scatter(fields, broadcast=True)
-        futures = client.map(run_task, tasks, fields=shared_fields, pure=False)
-        for _, images in as_completed(futures, with_results=True):
-            advance(images, "")

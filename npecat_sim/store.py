@@ -22,6 +22,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from npecat_sim import manifest, schema
 from npecat_sim.catalog import COLUMNS, Catalog
 from npecat_sim.errors import NpecatError
+from npecat_sim.files import writing
 from npecat_sim.seeding import SPLITS
 
 MANIFEST = "manifest.json"
@@ -75,19 +76,37 @@ def create(path: Path, settings: dict[str, Any], capacity: int) -> None:
     settings: become the attributes of the root group; ``n_images`` and ``images_per_chunk`` among
     them give the shape.
     """
-    group = zarr.create_group(path, zarr_format=3, attributes=settings)
-    for spec in schema.arrays(capacity):
-        group.create_array(
-            spec.name,
-            shape=(settings["n_images"], *spec.tail),
-            dtype=spec.dtype,
-            chunks=(settings["images_per_chunk"], *spec.tail),
-            compressors=[BloscCodec(cname="lz4", shuffle="bitshuffle"), Crc32cCodec()],
-            serializer=BytesCodec(),
-            dimension_names=spec.axes,
-            attributes={"unit": spec.unit, "description": spec.description},
-            config={"write_empty_chunks": True},
-        )
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with writing(path):
+        group = zarr.create_group(partial, zarr_format=3, attributes=settings)
+        for spec in schema.arrays(capacity):
+            group.create_array(
+                spec.name,
+                shape=(settings["n_images"], *spec.tail),
+                dtype=spec.dtype,
+                chunks=(settings["images_per_chunk"], *spec.tail),
+                compressors=[BloscCodec(cname="lz4", shuffle="bitshuffle"), Crc32cCodec()],
+                serializer=BytesCodec(),
+                dimension_names=spec.axes,
+                attributes={"unit": spec.unit, "description": spec.description},
+                config={"write_empty_chunks": True},
+            )
+        partial.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Delete a store of any format version, if there is one; in one step under its name.
+
+    Raises NpecatError, and deletes nothing, if what is there is no npecat store.
+    """
+    removed = path.with_name(path.name + ".removed")
+    with writing(path):
+        if path.exists():
+            _attributes(path)
+            path.replace(removed)
+        if removed.exists():
+            shutil.rmtree(removed)
 
 
 def chunk_ranges(settings: dict[str, Any]) -> list[range]:
@@ -104,22 +123,25 @@ def write_chunk(path: Path, chunk: int, batch: Batch) -> None:
         array = group[name]
         assert isinstance(array, zarr.Array)
         start = chunk * array.chunks[0]
-        array[start : start + len(values)] = values
         key = f"{name}/c/" + "/".join([str(chunk)] + ["0"] * (values.ndim - 1))
-        files[key] = manifest.fingerprint(path / key)
-    (path / RECEIPTS).mkdir(exist_ok=True)
+        with writing(path):
+            array[start : start + len(values)] = values
+            files[key] = manifest.fingerprint(path / key)
+    with writing(path):
+        (path / RECEIPTS).mkdir(exist_ok=True)
     manifest.write(_receipt(path, chunk), files)
 
 
 def finished_chunks(path: Path) -> set[int]:
-    """Chunks of an unsealed store that have a receipt and whose files are all there."""
-    finished = set()
-    for chunk in range(len(chunk_ranges(settings(path)))):
-        files = manifest.read(_receipt(path, chunk))
-        of_this_chunk = files is not None and f"catalog/count/c/{chunk}" in files
-        if of_this_chunk and not first_fault(path, files):
-            finished.add(chunk)
-    return finished
+    """All finished chunks of an unsealed store."""
+    return {c for c in range(len(chunk_ranges(settings(path)))) if is_finished(path, c)}
+
+
+def is_finished(path: Path, chunk: int) -> bool:
+    """True if a chunk of an unsealed store has its receipt and its files are all there."""
+    files = manifest.read(_receipt(path, chunk))
+    of_this_chunk = files is not None and f"catalog/count/c/{chunk}" in files
+    return of_this_chunk and not first_fault(path, files)
 
 
 def seal(path: Path) -> None:
@@ -173,25 +195,32 @@ def settings(path: Path, command: str = "npecat simulate") -> dict[str, Any]:
     """
     if not path.exists():
         raise NpecatError(f"no store at {path}; make it with: {command}")
-    try:
-        attributes = json.loads((path / manifest.METADATA).read_text())["attributes"]
-        is_ours, version = attributes["format"] == schema.FORMAT, attributes["format_version"]
-    except (OSError, ValueError, LookupError, TypeError):
-        is_ours = False
-    if not is_ours:
-        raise NpecatError(f"{path} is not an npecat store; move it away and simulate again")
+    attributes = _attributes(path)
+    version = attributes["format_version"]
     if version != schema.FORMAT_VERSION:
         raise NpecatError(
             f"{path} is of store format {version}, this npecat reads {schema.FORMAT_VERSION}; "
             "delete it and simulate it again"
         )
     for name, least in LEAST_SETTINGS.items():
-        value = attributes.get(name)
+        value: Any = attributes.get(name)
         if type(value) is not type(least) or value < least:
             raise NpecatError(
                 f"{path}: {manifest.METADATA} is damaged ({name} is {value!r}); "
                 "delete the store and simulate it again"
             )
+    return attributes
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    """The attributes of a store of any version; raises NpecatError if it is no npecat store."""
+    try:
+        attributes = json.loads((path / manifest.METADATA).read_text())["attributes"]
+        is_ours = attributes["format"] == schema.FORMAT and "format_version" in attributes
+    except (OSError, ValueError, LookupError, TypeError):
+        is_ours = False
+    if not is_ours:
+        raise NpecatError(f"{path} is not an npecat store; move it away and simulate again")
     return attributes
 
 

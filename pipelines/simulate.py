@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD, FieldTable
 from npecat_sim.field_model import default_fields
@@ -27,11 +28,17 @@ from .options import DATA_OPTION
 @click.option("--seed", type=int, default=0, help="Everything random follows from it.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
 @click.option(
+    "--threads-per-worker", type=click.IntRange(min=1), default=1, help="Threads of a process."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster at this address.")
+@click.option("--scheduler-file", metavar="FILE", help="Or on that of this scheduler file.")
+@click.option(
     "--renderer",
     type=click.Choice(RENDERERS),
     default=RENDERERS[0],
     help="GalSim itself, or the compiled renderer that equals it.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace stores of the same names.")
 @DATA_OPTION
 def simulate(
     prior: str,
@@ -41,7 +48,11 @@ def simulate(
     fields: Path | None,
     seed: int,
     workers: int | None,
+    threads_per_worker: int,
+    scheduler: str | None,
+    scheduler_file: str | None,
     renderer: str,
+    overwrite: bool,
     data: Path,
 ) -> None:
     """Simulate images with their catalogs into chunked Zarr stores."""
@@ -53,8 +64,15 @@ def simulate(
     }
     start = time.perf_counter()
     table = field_table(prior, fields)
+    if scheduler and scheduler_file:
+        raise NpecatError("--scheduler and --scheduler-file both name a cluster; give one")
+    if (scheduler or scheduler_file) and workers:
+        raise NpecatError("--workers is for processes of this machine; leave it or the scheduler")
     workers = workers or len(os.sched_getaffinity(0))
-    paths = simulate_stores(data, prior, table, counts, seed, workers, renderer)
+    cluster = Cluster(workers, threads_per_worker, scheduler, scheduler_file)
+    paths = simulate_stores(
+        data, prior, table, counts, seed, cluster, renderer, overwrite=overwrite
+    )
     seconds = time.perf_counter() - start
     over = "1 field" if len(table) == 1 else f"{len(table):,} fields"
     click.echo(f"{sum(counts.values()):,} images over {over} in {seconds:.1f} s")

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from npecat.cli import npecat
 from npecat_sim import manifest, store
+from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
 from npecat_sim.field_model import default_fields
@@ -210,7 +211,7 @@ def test_store_without_its_manifest_is_completed_by_simulate(tmp_path):
     (path / store.MANIFEST).unlink()
     assert "is not finished" in refusal(path)
     chunk = json.loads((path / manifest.METADATA).read_text())["attributes"]["images_per_chunk"]
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, workers=1, images_per_chunk=chunk)
+    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), images_per_chunk=chunk)
     assert verify(path) == []
 
 

@@ -1,0 +1,103 @@
+"""Where tasks run: processes of this machine, or a Dask cluster that is already there."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, KilledWorker, LocalCluster, as_completed
+
+from npecat_sim.errors import NpecatError
+
+SETTINGS = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.limit": "1h",
+    "distributed.admin.large-graph-warning-threshold": "4GB",  # sky maps of many real fields
+}
+"""The numeric libraries of a local worker are single-threaded by Dask's own default
+(distributed.nanny.pre-spawn-environ), as are those of ``dask worker``."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Processes of this machine, unless the address or the file of a Dask scheduler is given."""
+
+    workers: int = 1
+    threads_per_worker: int = 1
+    scheduler: str | None = None
+    scheduler_file: str | None = None
+
+    def run(
+        self, function: Callable[[Any, Any], int], batches: Sequence[Any], shared: Any
+    ) -> Iterator[int]:
+        """Call ``function(batch, shared)`` for every batch; yields the results as they come.
+
+        The work of a worker that dies is done again by another. Raises what ``function`` raises,
+        at its first failure, and NpecatError where the cluster cannot be used or is lost.
+        """
+        with dask.config.set(SETTINGS), self._client(len(batches)) as client:
+            # A task of its own, not scattered data: it comes back when a worker that held it dies.
+            carried = client.submit(_carry, shared, pure=False)
+            finished = as_completed(
+                client.map(function, batches, [carried] * len(batches), pure=False),
+                with_results=True,
+            )
+            try:
+                for _, result in finished:
+                    yield result
+            except KilledWorker as error:
+                raise NpecatError(
+                    f"{error.allowed_failures + 1} workers died on the same images, perhaps out of "
+                    "memory; run the same command again with fewer workers or threads"
+                ) from error
+            except CancelledError as error:
+                raise NpecatError(
+                    "the connection to the Dask scheduler is lost; run the same command again"
+                ) from error
+
+    @contextmanager
+    def _client(self, n_batches: int) -> Iterator[Client]:
+        if self.scheduler or self.scheduler_file:
+            with self._connected() as client:
+                if not client.scheduler_info()["workers"]:
+                    print("npecat: waiting for the first Dask worker", file=sys.stderr, flush=True)
+                client.wait_for_workers(1)
+                yield client
+            return
+        with (
+            tempfile.TemporaryDirectory() as scratch,
+            LocalCluster(
+                n_workers=min(self.workers, n_batches),
+                threads_per_worker=self.threads_per_worker,
+                dashboard_address="127.0.0.1:0",
+                local_directory=scratch,
+                silence_logs="CRITICAL",
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+
+    def _connected(self) -> Client:
+        if self.scheduler_file and not Path(self.scheduler_file).exists():
+            raise NpecatError(
+                f"--scheduler-file {self.scheduler_file} is not there; start one with: "
+                f"dask scheduler --scheduler-file {self.scheduler_file}"
+            )
+        try:
+            if self.scheduler_file:
+                return Client(scheduler_file=self.scheduler_file)
+            return Client(self.scheduler)
+        except (OSError, ValueError) as error:
+            raise NpecatError(
+                f"no Dask scheduler answers at {self.scheduler or self.scheduler_file}; "
+                "start one with: dask scheduler"
+            ) from error
+
+
+def _carry(shared: Any) -> Any:
+    return shared

@@ -1,0 +1,172 @@
+"""Stores are written by one process at a time, whole or to be completed, with their provenance."""
+
+import getpass
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from npecat_sim import store
+from npecat_sim.cluster import Cluster
+from npecat_sim.errors import NpecatError
+from npecat_sim.field import SINGLE_FIELD
+from npecat_sim.lock import locked
+from npecat_sim.provenance import provenance_path
+from npecat_sim.simulate import prepare, settings_of, simulate
+from tests.stores import digests, write_store
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from npecat_sim.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+SIMULATE = [sys.executable, "-m", "npecat", "simulate", "--prior", "one", "--n", "0"]
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SIMULATE, *options], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_second_writer_is_turned_away_and_a_dead_one_forgotten(tmp_path):
+    path = store.store_path(tmp_path / "data", "one", "test")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        done = run(tmp_path, "--n-test", "10")
+        assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1
+        who = f"is being written by process {holder.pid} on {socket.gethostname()} since 2"
+        assert who in done.stderr and not path.exists()
+        holder.send_signal(signal.SIGKILL)
+    assert str(holder.pid) in path.with_suffix(".lock").read_text()
+    simulate(tmp_path / "data", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    assert store.is_sealed(path) and path.with_suffix(".lock").read_text() == ""
+
+
+def test_a_run_holds_its_stores_to_its_end(tmp_path, monkeypatch):
+    """While tasks run, and while the store is sealed, the lock cannot be had."""
+    refused = []
+
+    def look(path):
+        with pytest.raises(NpecatError, match=f"process {os.getpid()} "), locked(path):
+            pass
+        refused.append(path)
+        seal(path)
+
+    seal = store.seal
+    monkeypatch.setattr(store, "seal", look)
+    counts = {"train": 5, "test": 5}
+    assert simulate(tmp_path, "one", SINGLE_FIELD, counts, 0, Cluster()) == refused
+
+
+def test_every_difference_is_shown_and_overwrite_replaces(tmp_path):
+    path = write_store(tmp_path, "test", 10, images_per_chunk=500)
+    before = digests(path)
+    with pytest.raises(NpecatError) as caught:
+        simulate(tmp_path, "one", SINGLE_FIELD, {"train": 20, "test": 20}, 1, Cluster())
+    message = str(caught.value)
+    assert "seed = 0 instead of 1, n_images = 10 instead of 20; " in message
+    assert "--overwrite" in message and "\n" not in message
+    assert digests(path) == before and not (tmp_path / "one" / "train.zarr").exists()
+    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 20}, 1, Cluster(), overwrite=True)
+    fresh = write_store(tmp_path / "fresh", "test", 20, seed=1, images_per_chunk=500)
+    assert digests(path) == digests(fresh)
+    assert {p.name for p in path.parent.iterdir()} == {
+        "test.zarr",
+        "test.lock",
+        "test.provenance.json",
+    }
+
+
+def test_nested_differences_have_dotted_names(tmp_path):
+    path = store.store_path(tmp_path, "one", "test")
+    settings = settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500)
+    prepare(path, settings)
+    settings["catalog_prior"]["star_flux"]["slope"] = 0.5
+    with pytest.raises(NpecatError, match=r"with catalog_prior\.star_flux\.slope = 0.469 instead"):
+        prepare(path, settings)
+
+
+def test_overwrite_spares_what_is_no_store(tmp_path):
+    mine = tmp_path / "one" / "test.zarr" / "thesis.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(NpecatError, match="not an npecat store; move it away"):
+        simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), overwrite=True)
+    assert mine.read_text() == "mine"
+
+
+def test_sealing_clears_what_killed_runs_left(tmp_path):
+    """A half-written file, and receipts of a run that died right after the manifest."""
+    path = write_store(tmp_path, "test", 10, images_per_chunk=500)
+    whole = digests(path)
+    (path / store.RECEIPTS).mkdir()
+    (path / store.RECEIPTS / "0.json").write_text("{}")
+    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    assert digests(path) == whole
+    unfinished = store.store_path(tmp_path / "unfinished", "one", "test")
+    prepare(unfinished, settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500))
+    (unfinished / "images" / "0.1234.partial").write_text("half")
+    simulate(tmp_path / "unfinished", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    assert digests(unfinished) == whole
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 40 MB in memory."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
+    try:
+        made = subprocess.run(mount, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no mount command")
+    if made.returncode:
+        pytest.skip(f"needs the right to mount a tmpfs: {made.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk_is_said_in_one_line_and_the_run_completes_later(tmp_path, small_disk):
+    """Two of three chunks of 14 MB fit; more space comes, and the same command goes on."""
+    options = ["--n-test", "1500", "--workers", "1"]
+    path = small_disk / "data" / "one" / "test.zarr"
+    done = run(small_disk, *options)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("npecat: data/one/test")
+    assert "No space left on device); free space and run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr and done.stderr.count("npecat:") == 1
+    finished = store.finished_chunks(path)
+    written = {chunk: (path / f"images/c/{chunk}/0/0").stat().st_mtime_ns for chunk in finished}
+    assert 0 < len(finished) < 3
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    assert run(small_disk, *options).returncode == 0
+    for chunk, changed in written.items():
+        assert (path / f"images/c/{chunk}/0/0").stat().st_mtime_ns == changed
+    assert digests(path) == digests(write_store(tmp_path, "test", 1500, images_per_chunk=500))
+
+
+def test_provenance_says_who_when_and_with_what(tmp_path):
+    path = store.store_path(tmp_path, "one", "test")
+    prepare(path, settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500))
+    provenance_path(path).write_text(json.dumps({"runs": [{"end": None}]}))
+    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(workers=3))
+    killed, run = json.loads(provenance_path(path).read_text())["runs"]
+    assert killed["end"] is None and run["end"] >= run["start"]
+    assert (run["user"], run["host"]) == (getpass.getuser(), socket.gethostname())
+    assert run["versions"]["galsim"] == version("galsim") and run["cluster"]["workers"] == 3
+    assert "pytest" in run["command"]
+    before = provenance_path(path).read_bytes()
+    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    assert provenance_path(path).read_bytes() == before, "a run that made nothing is on record"
