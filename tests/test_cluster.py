@@ -11,13 +11,14 @@ import dask
 import psutil
 import pytest
 
+from npecat.bench_simulate import digests
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import FieldTable
 from npecat_sim.field_model import default_fields
 from npecat_sim.simulate import simulate
 from npecat_sim.store import RECEIPTS
-from tests.stores import digests, write_store
+from tests.stores import write_store
 
 COUNTS = {"train": 200, "test": 50}
 
