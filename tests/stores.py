@@ -1,6 +1,5 @@
 """Small stores for tests, made by the real simulator in this process."""
 
-import hashlib
 from pathlib import Path
 
 from npecat_sim import store
@@ -25,12 +24,3 @@ def write_store(
         run_task(task, fields)
     store.seal(path)
     return path
-
-
-def digests(store: Path) -> dict[str, str]:
-    """SHA-256 of every file of a store."""
-    return {
-        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(store.rglob("*"))
-        if path.is_file()
-    }

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,13 +12,14 @@ import dask
 import psutil
 import pytest
 
+from npecat.bench_simulate import digests
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import FieldTable
 from npecat_sim.field_model import default_fields
 from npecat_sim.simulate import simulate
 from npecat_sim.store import RECEIPTS
-from tests.stores import digests, write_store
+from tests.stores import write_store
 
 COUNTS = {"train": 200, "test": 50}
 
@@ -97,7 +99,7 @@ class BrokenFields(FieldTable):
         with self.marks.open("a") as file:
             file.write("tried\n")
         error = ValueError("no sky\nhere")
-        error.handle = lambda: None  # type: ignore[attr-defined]
+        error.handle = threading.Lock()  # type: ignore[attr-defined]
         raise error
 
 

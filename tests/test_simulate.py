@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from npecat.bench_simulate import digests
 from npecat.cli import npecat
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
 from npecat_sim.simulate import simulate, simulate_images
 from npecat_sim.store import RECEIPTS, Store
-from tests.stores import digests
+from tests.stores import write_store
 
 COMMAND = [sys.executable, "-m", "npecat", "simulate"]
 
@@ -36,29 +37,29 @@ def test_command_makes_stores_of_all_splits(tmp_path):
         assert len(Store(tmp_path / f"data/many/{split}.zarr", "")) == n_images
 
 
-def test_killed_run_is_completed_to_the_same_bytes(tmp_path):
-    options = ["--prior", "one", "--n", "6000", "--n-validation", "0", "--n-test", "0"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir(), broken.mkdir()
-    assert run(whole, *options).returncode == 0
-    store = broken / "data" / "one" / "train.zarr"
-    with subprocess.Popen(
-        [*COMMAND, *options], cwd=broken, start_new_session=True, stderr=subprocess.DEVNULL
-    ) as process:
-        deadline = time.monotonic() + 120
-        while len(list((store / RECEIPTS).glob("*.json"))) < 3:
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-    with pytest.raises(NpecatError, match="not finished"):
-        Store(store, "")
-    kept = {p: p.stat().st_mtime_ns for p in store.glob("images/c/*/0/0")}
-    receipts = {int(p.stem) for p in (store / RECEIPTS).glob("*.json")}
-    assert run(broken, *options).returncode == 0
-    assert digests(store) == digests(whole / "data" / "one" / "train.zarr")
-    for path, changed in kept.items():
-        if int(path.parts[-3]) in receipts:
-            assert path.stat().st_mtime_ns == changed, "a finished chunk was made again"
+def test_run_killed_twice_is_completed_to_the_same_bytes(tmp_path):
+    options = ["--prior", "one", "--n", "4000", "--n-validation", "0", "--n-test", "0"]
+    store = tmp_path / "data" / "one" / "train.zarr"
+    written: dict[Path, int] = {}
+    for n_finished in (2, 5):
+        with subprocess.Popen(
+            [*COMMAND, *options], cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
+        ) as process:
+            deadline = time.monotonic() + 120
+            while len(list((store / RECEIPTS).glob("*.json"))) < n_finished:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGKILL)
+        with pytest.raises(NpecatError, match="not finished"):
+            Store(store, "")
+        finished = [receipt.stem for receipt in (store / RECEIPTS).glob("*.json")]
+        images = [store / f"images/c/{chunk}/0/0" for chunk in finished]
+        written = {path: written.get(path, path.stat().st_mtime_ns) for path in images}
+    assert run(tmp_path, *options).returncode == 0
+    whole = write_store(tmp_path / "whole", "train", 4000, images_per_chunk=500)
+    assert digests(store) == digests(whole)
+    for path, changed in written.items():
+        assert path.stat().st_mtime_ns == changed, "a finished chunk was made again"
 
 
 def test_noise_and_sky_of_a_store_follow_the_forward_model():
