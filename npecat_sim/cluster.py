@@ -1,7 +1,9 @@
 """Where tasks run: processes of this machine, or a Dask cluster that is already there."""
 
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -69,18 +71,17 @@ class Cluster:
                 client.wait_for_workers(1)
                 yield client
             return
-        with (
-            tempfile.TemporaryDirectory() as scratch,
-            LocalCluster(
-                n_workers=min(self.workers, n_batches),
-                threads_per_worker=self.threads_per_worker,
-                dashboard_address="127.0.0.1:0",
-                local_directory=scratch,
-                silence_logs="CRITICAL",
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
+        with tempfile.TemporaryDirectory() as scratch:
+            with _children_deaf_to_interrupts():
+                cluster = LocalCluster(
+                    n_workers=min(self.workers, n_batches),
+                    threads_per_worker=self.threads_per_worker,
+                    dashboard_address="127.0.0.1:0",
+                    local_directory=scratch,
+                    silence_logs="CRITICAL",
+                )
+            with cluster, Client(cluster) as client:
+                yield client
 
     def _connected(self) -> Client:
         if self.scheduler_file and not Path(self.scheduler_file).exists():
@@ -101,3 +102,16 @@ class Cluster:
 
 def _carry(shared: Any) -> Any:
     return shared
+
+
+@contextmanager
+def _children_deaf_to_interrupts() -> Iterator[None]:
+    """Processes started within ignore Ctrl-C: only the one that started them has to end on it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals belong to the main thread
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,10 +1,10 @@
 """``npecat simulate``: make the train, validation and test stores of a prior."""
 
-import os
 import time
 from pathlib import Path
 
 import click
+from dask.system import CPU_COUNT
 
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
@@ -68,7 +68,7 @@ def simulate(
         raise NpecatError("--scheduler and --scheduler-file both name a cluster; give one")
     if (scheduler or scheduler_file) and workers:
         raise NpecatError("--workers is for processes of this machine; leave it or the scheduler")
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or CPU_COUNT
     cluster = Cluster(workers, threads_per_worker, scheduler, scheduler_file)
     paths = simulate_stores(
         data, prior, table, counts, seed, cluster, renderer, overwrite=overwrite
