@@ -3,14 +3,13 @@
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import CancelledError, Client, KilledWorker, LocalCluster, as_completed
 
 from npecat_sim.errors import NpecatError
 
@@ -49,15 +48,16 @@ class Cluster:
             )
             try:
                 for _, result in finished:
+                    if isinstance(result, CancelledError):
+                        raise NpecatError(
+                            "the connection to the Dask scheduler is lost; run the same command "
+                            "again"
+                        )
                     yield result
             except KilledWorker as error:
                 raise NpecatError(
                     f"{error.allowed_failures + 1} workers died on the same images, perhaps out of "
                     "memory; run the same command again with fewer workers or threads"
-                ) from error
-            except CancelledError as error:
-                raise NpecatError(
-                    "the connection to the Dask scheduler is lost; run the same command again"
                 ) from error
 
     @contextmanager
