@@ -5,14 +5,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import CancelledError, Client, KilledWorker, LocalCluster, as_completed
 
 from npecat_sim.errors import NpecatError
 
@@ -51,15 +50,16 @@ class Cluster:
             )
             try:
                 for _, result in finished:
+                    if isinstance(result, CancelledError):
+                        raise NpecatError(
+                            "the connection to the Dask scheduler is lost; run the same command "
+                            "again"
+                        )
                     yield result
             except KilledWorker as error:
                 raise NpecatError(
                     f"{error.allowed_failures + 1} workers died on the same images, perhaps out of "
                     "memory; run the same command again with fewer workers or threads"
-                ) from error
-            except CancelledError as error:
-                raise NpecatError(
-                    "the connection to the Dask scheduler is lost; run the same command again"
                 ) from error
 
     @contextmanager
