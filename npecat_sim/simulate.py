@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from npecat_sim import compiled, render, schema, store
+from npecat_sim import compiled, render, schema, store, store_writer
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError, naming
 from npecat_sim.field import FieldTable
@@ -84,10 +84,10 @@ def run_task(task: Task, fields: FieldTable) -> int:
 
     Dask runs a task again when the worker that held its result dies: a finished chunk stays.
     """
-    if not store.is_finished(task.path, task.chunk):
+    if not store_writer.is_finished(task.path, task.chunk):
         with naming(str(task.path)):
             batch = simulate_images(fields, task.seed, task.split, task.images, task.renderer)
-        store.write_chunk(task.path, task.chunk, batch)
+        store_writer.write_chunk(task.path, task.chunk, batch)
     return len(task.images)
 
 
@@ -137,7 +137,7 @@ def simulate(
             held.enter_context(locked(path))
         for path, settings in wanted.items():
             if overwrite:
-                store.remove(path)
+                store_writer.remove(path)
             elif path.exists():
                 refuse_other_settings(path, settings)
         tasks = []
@@ -158,7 +158,7 @@ def simulate(
                 for images in cluster.run(run_tasks, batches, fields):
                     advance(images, "")
         for path in wanted:
-            store.seal(path)
+            store_writer.seal(path)
     return list(wanted)
 
 
@@ -167,10 +167,10 @@ def prepare(path: Path, wanted: dict[str, Any]) -> list[Task]:
     if path.exists():
         refuse_other_settings(path, wanted)
     else:
-        store.create(path, wanted, PRIOR.capacity)
+        store_writer.create(path, wanted, PRIOR.capacity)
     if store.is_sealed(path):
         return []
-    done = store.finished_chunks(path)
+    done = store_writer.finished_chunks(path)
     return [
         Task(path, wanted["seed"], wanted["split"], wanted["renderer"], chunk, images)
         for chunk, images in enumerate(store.chunk_ranges(wanted))

@@ -9,11 +9,11 @@ from npecat_sim import manifest
 from npecat_sim.store import (
     MANIFEST,
     Contents,
-    finished_chunks,
     first_fault,
     is_sealed,
     size_on_disk,
 )
+from npecat_sim.store_writer import finished_chunks
 from npecat_sim.units import PIXEL_SCALE
 
 from .options import STORE_ARGUMENT

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from npecat_sim import store
+from npecat_sim import store, store_writer
 from npecat_sim.field import SINGLE_FIELD, FieldTable
 from npecat_sim.simulate import prepare, run_task, settings_of
 
@@ -22,5 +22,5 @@ def write_store(
         path, settings_of(prior, fields, split, n_images, seed, "compiled", images_per_chunk)
     ):
         run_task(task, fields)
-    store.seal(path)
+    store_writer.seal(path)
     return path

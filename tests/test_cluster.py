@@ -18,7 +18,7 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.field import FieldTable
 from npecat_sim.field_model import default_fields
 from npecat_sim.simulate import simulate
-from npecat_sim.store import RECEIPTS
+from npecat_sim.store_writer import RECEIPTS
 from tests.stores import write_store
 
 COUNTS = {"train": 200, "test": 50}

@@ -25,10 +25,10 @@ def npecat(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def run_all(folder: Path, *simulate_options: str) -> str:
+def run_all(folder: Path) -> str:
     """Simulate, train and evaluate; returns what evaluate printed."""
     for words in (
-        ("simulate", "--prior", "many", *SIZES, *simulate_options),
+        ("simulate", "--prior", "many", *SIZES),
         ("train", "--variant", "psf_aware", "--epochs", "1"),
         ("evaluate", "--test-prior", "many"),
     ):
@@ -73,7 +73,8 @@ def test_library_of_survey_files_takes_precedence(tmp_path):
     made = npecat(tmp_path, "fields", "import", *map(str, files), "-o", "lib.fits")
     assert made.returncode == 0, made.stderr
     assert npecat(tmp_path, "fields", "show", "lib.fits").returncode == 0
-    run_all(tmp_path, "--fields", "lib.fits")
+    made = npecat(tmp_path, "simulate", "--prior", "many", *SIZES, "--fields", "lib.fits")
+    assert made.returncode == 0, made.stderr
     store = Store(tmp_path / "data/many/test.zarr", "")
     assert set(store.array("field")[:, 0]) == {94} and store.settings["n_sky_maps"] == 1
 

@@ -17,7 +17,8 @@ from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
 from npecat_sim.simulate import simulate, simulate_images
-from npecat_sim.store import RECEIPTS, Store
+from npecat_sim.store import Store
+from npecat_sim.store_writer import RECEIPTS
 from tests.stores import write_store
 
 COMMAND = [sys.executable, "-m", "npecat", "simulate"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
-from npecat_sim import schema, store
+from npecat_sim import schema, store, store_writer
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
 from npecat_sim.simulate import prepare, run_task, settings_of, simulate_images
@@ -60,7 +60,7 @@ def test_unfinished_store_is_refused(tmp_path):
         NpecatError, match=r"not finished.*npecat simulate --prior one .*--n-test 50"
     ):
         opened(path)
-    assert store.finished_chunks(path) == {0}
+    assert store_writer.finished_chunks(path) == {0}
 
 
 @pytest.mark.parametrize("name", ["images/c/1/0/0", "catalog/flux/c/0/0", "images/zarr.json"])

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from npecat.cli import npecat
-from npecat_sim import manifest, store
+from npecat_sim import manifest, store, store_writer
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
@@ -181,7 +181,7 @@ def test_unfinished_store_is_refused_by_name(unfinished):
 @pytest.mark.parametrize("harm", ["flip", "cut", "exchange", "remove"])
 def test_damaged_receipt_means_that_the_chunk_is_made_again(unfinished, tmp_path, harm):
     generator = np.random.default_rng(5)
-    receipts = [unfinished / store.RECEIPTS / f"{chunk}.json" for chunk in range(2)]
+    receipts = [unfinished / store_writer.RECEIPTS / f"{chunk}.json" for chunk in range(2)]
     if harm == "flip":
         flip(receipts[1], generator)
     elif harm == "cut":
@@ -190,19 +190,19 @@ def test_damaged_receipt_means_that_the_chunk_is_made_again(unfinished, tmp_path
         exchange(*receipts)
     else:
         receipts[1].unlink()
-    assert store.finished_chunks(unfinished) == (set() if harm == "exchange" else {0})
+    assert store_writer.finished_chunks(unfinished) == (set() if harm == "exchange" else {0})
     with pytest.raises(NpecatError, match=r"chunk \d is not finished"):
-        store.seal(unfinished)
+        store_writer.seal(unfinished)
     for task in prepare(unfinished, store.settings(unfinished)):
         run_task(task, SINGLE_FIELD)
-    store.seal(unfinished)
+    store_writer.seal(unfinished)
     assert verify(unfinished) == []
 
 
 def test_interrupted_seal_is_completed(copy):
-    (copy / store.RECEIPTS).mkdir()
-    (copy / store.RECEIPTS / "2.json").write_text("{}")
-    store.seal(copy)
+    (copy / store_writer.RECEIPTS).mkdir()
+    (copy / store_writer.RECEIPTS / "2.json").write_text("{}")
+    store_writer.seal(copy)
     assert verify(copy) == []
 
 
@@ -223,7 +223,7 @@ def test_damaged_settings_of_an_unfinished_store_end_in_one_line(unfinished):
     for _ in range(300):
         flip(metadata, generator)
         with suppress(NpecatError):
-            store.finished_chunks(unfinished)
+            store_writer.finished_chunks(unfinished)
         with pytest.raises(NpecatError):
             store.Store(unfinished, MAKE)
         metadata.write_bytes(content)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from npecat.bench_simulate import digests
-from npecat_sim import store
+from npecat_sim import store, store_writer
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
@@ -66,8 +66,8 @@ def test_a_run_holds_its_stores_to_its_end(tmp_path, monkeypatch):
         refused.append(path)
         seal(path)
 
-    seal = store.seal
-    monkeypatch.setattr(store, "seal", look)
+    seal = store_writer.seal
+    monkeypatch.setattr(store_writer, "seal", look)
     counts = {"train": 5, "test": 5}
     assert simulate(tmp_path, "one", SINGLE_FIELD, counts, 0, Cluster()) == refused
 
@@ -109,8 +109,8 @@ def test_sealing_clears_what_killed_runs_left(tmp_path):
     """A half-written file, and receipts of a run that died right after the manifest."""
     path = write_store(tmp_path, "test", 10, images_per_chunk=500)
     whole = digests(path)
-    (path / store.RECEIPTS).mkdir()
-    (path / store.RECEIPTS / "0.json").write_text("{}")
+    (path / store_writer.RECEIPTS).mkdir()
+    (path / store_writer.RECEIPTS / "0.json").write_text("{}")
     simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert digests(path) == whole
     unfinished = store.store_path(tmp_path / "unfinished", "one", "test")
@@ -144,7 +144,7 @@ def test_full_disk_is_said_in_one_line_and_the_run_completes_later(tmp_path, sma
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("npecat: data/one/test")
     assert "No space left on device); free space and run the same command again" in done.stderr
     assert "Traceback" not in done.stderr and done.stderr.count("npecat:") == 1
-    finished = store.finished_chunks(path)
+    finished = store_writer.finished_chunks(path)
     written = {chunk: (path / f"images/c/{chunk}/0/0").stat().st_mtime_ns for chunk in finished}
     assert 0 < len(finished) < 3
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
