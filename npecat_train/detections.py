@@ -3,12 +3,8 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
-from astropy.table import Table
 
 from npecat_sim.errors import NpecatError
-
-UNITS = {"x": "pix", "y": "pix", "flux": "nmgy"}
-"""FITS unit names; the other columns have no unit."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +42,3 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.image)
-
-    def table(self) -> Table:
-        """One row a source, one column a field, with units."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Table(columns, units=UNITS)

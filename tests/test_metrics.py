@@ -226,13 +226,3 @@ def test_refuses_what_is_no_catalog_of_these_images():
         detections([(1, 10, 10, 20.0, 0), (0, 10, 10, 20.0, 0)])
     with pytest.raises(NpecatError, match="image 3: x is nan"):
         detections([(3, np.nan, 10, 20.0, 0)])
-
-
-def test_detections_table_has_units():
-    table = detections([(0, 10, 11, 22.5, 0.25)]).table()
-    assert (table["x"].unit, table["flux"].unit, table["prob_galaxy"].unit) == (
-        "pix",
-        "nmgy",
-        None,
-    )
-    assert table["flux"][0] == 1 and table["y"][0] == 11
