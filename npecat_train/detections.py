@@ -42,3 +42,13 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    @classmethod
+    def concatenate(cls, parts: "list[Detections]") -> "Detections":
+        """The detections of several batches, in their order."""
+        return cls(
+            **{
+                field.name: np.concatenate([getattr(part, field.name) for part in parts])
+                for field in fields(cls)
+            }
+        )

@@ -1,6 +1,5 @@
 """Run a trained network over the images of a store and decode its posterior."""
 
-import numpy as np
 import torch
 
 from npecat_sim.progress import progress
@@ -27,5 +26,4 @@ def predict(network: TileNetwork, settings: RunSettings, store: Store, label: st
             found.append(decode(posterior, first_image=done))
             done += len(batch.images)
             advance(len(batch.images), "")
-    names = Detections.__dataclass_fields__
-    return Detections(**{n: np.concatenate([getattr(d, n) for d in found]) for n in names})
+    return Detections.concatenate(found)

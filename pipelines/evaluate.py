@@ -1,6 +1,6 @@
 """``npecat evaluate``: score every trained variant, and SEP, on one test store."""
 
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -73,15 +73,9 @@ def run_sep(validation: Store, test: Store) -> Detections:
         for images in test.chunk_ranges:
             batch = test.batch(slice(images.start, images.stop))
             part = sep_detections(*_sep_inputs(batch), threshold)
-            found.append((part, images.start))
+            found.append(replace(part, image=part.image + images.start))
             advance(len(images), "")
-    columns = {
-        field.name: np.concatenate(
-            [getattr(p, field.name) + (start if field.name == "image" else 0) for p, start in found]
-        )
-        for field in fields(Detections)
-    }
-    return Detections(**columns)
+    return Detections.concatenate(found)
 
 
 def _sep_inputs(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
