@@ -19,9 +19,9 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.files import replacing
 from npecat_train.inputs import N_PIXEL_MAPS, Standardisation, n_tile_maps
 from npecat_train.network import NetworkSize, TileNetwork
-from npecat_train.posterior import INITIAL_OUTPUTS
+from npecat_train.posterior import initial_outputs
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SETTINGS, BEST, LAST, LOG = "settings.json", "best.safetensors", "last.safetensors", "log.csv"
 
 VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
@@ -30,12 +30,13 @@ VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that decides what a training run computes."""
+    """Everything that decides what a training run computes; ``flux``: a key of factors.FLUX."""
 
     variant: str
     store_digest: str
     standardisation: Standardisation
     network: NetworkSize
+    flux: str
     epochs: int
     batch_size: int
     learning_rate: float
@@ -49,7 +50,8 @@ class RunSettings:
 
     def build_network(self) -> TileNetwork:
         """A network of these settings with fresh weights."""
-        return TileNetwork(N_PIXEL_MAPS, n_tile_maps(self.use_psf), INITIAL_OUTPUTS, self.network)
+        outputs = initial_outputs(self.flux)
+        return TileNetwork(N_PIXEL_MAPS, n_tile_maps(self.use_psf), outputs, self.network)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only, as json.loads would give them back."""

@@ -1,69 +1,104 @@
-"""The densities that a tile's posterior is made of, beyond those that PyTorch has.
+"""What all distributions of the posterior have in common, and the two-valued one.
 
-All work element by element on tensors of any common shape.
+A distribution is a frozen dataclass of tensors of one shape, an element for each tile or source;
+it may also hold other distributions. All methods work element by element. The families are
+Bernoulli (here), TruncatedNormal (truncated_normal.py) and LogNormal and LogNormalMixture
+(log_normal.py).
 """
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
-from torch.special import log_ndtr
+from torch.nn import functional
 
-LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
-
-
-@dataclass(frozen=True)
-class TruncatedNormal:
-    """Normal(loc, scale) restricted to [low, high]; loc may lie far outside the interval."""
-
-    loc: Tensor
-    scale: Tensor
-    low: float
-    high: float
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density at a value inside [low, high]."""
-        residual = (value - self.loc) / self.scale
-        return -0.5 * residual**2 - LOG_SQRT_2PI - self.scale.log() - self._log_mass()
-
-    def mean(self) -> Tensor:
-        """The mean: loc + scale (phi(a) - phi(b)) / mass, kept inside [low, high]."""
-        lower, upper = self._ends()
-        log_mass = self._log_mass()
-        density = [torch.exp(-0.5 * end**2 - LOG_SQRT_2PI - log_mass) for end in (lower, upper)]
-        return (self.loc + self.scale * (density[0] - density[1])).clamp(self.low, self.high)
-
-    def std(self) -> Tensor:
-        """The standard deviation, to 10 % inside the interval: the narrower of the normal's own
-        and that of a uniform density over the interval."""
-        return self.scale.clamp(max=(self.high - self.low) / math.sqrt(12))
-
-    def _ends(self) -> tuple[Tensor, Tensor]:
-        return (self.low - self.loc) / self.scale, (self.high - self.loc) / self.scale
-
-    def _log_mass(self) -> Tensor:
-        """log(Phi(b) - Phi(a)), taken in the tail where both ends are small to stay exact."""
-        lower, upper = self._ends()
-        flip = lower + upper > 0
-        near, far = torch.where(flip, -lower, upper), torch.where(flip, -upper, lower)
-        log_near, log_far = log_ndtr(near), log_ndtr(far)
-        return log_near + torch.log(-torch.expm1(log_far - log_near))
+BISECTIONS = 40
+"""Halvings of an interval: from 4 pixels, or from 10 in log flux, they lead to 1e-11."""
 
 
 @dataclass(frozen=True)
-class LogNormal:
-    """exp of Normal(loc, scale)."""
+class Distributions:
+    """An array of independent distributions that is indexed and moved as its tensors are."""
 
-    loc: Tensor
-    scale: Tensor
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same distributions with every tensor changed."""
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(
+            self,
+            **{
+                n: v.map(change) if isinstance(v, Distributions) else change(v)
+                for n, v in held.items()
+            },
+        )
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density at a positive value."""
-        log_value = value.log()
-        residual = (log_value - self.loc) / self.scale
-        return -0.5 * residual**2 - LOG_SQRT_2PI - self.scale.log() - log_value
+    def __getitem__(self, index: Any) -> Self:
+        """The distributions at an index of their common shape, as of a tensor."""
+        return self.map(lambda tensor: tensor[index])
 
-    def median(self) -> Tensor:
-        """The median, the point estimate: the mode of a log-normal is biased low."""
-        return self.loc.exp()
+
+Kind = TypeVar("Kind", bound=Distributions)
+
+
+@dataclass(frozen=True)
+class Bernoulli(Distributions):
+    """True with probability sigmoid(logit)."""
+
+    logit: Tensor
+
+    @property
+    def probability(self) -> Tensor:
+        """Of True; also the mean."""
+        return torch.sigmoid(self.logit)
+
+    def log_prob(self, outcome: Tensor) -> Tensor:
+        """Log-probability of a bool outcome."""
+        return -functional.binary_cross_entropy_with_logits(
+            self.logit, outcome.to(self.logit.dtype), reduction="none"
+        )
+
+    def mode(self) -> Tensor:
+        """The likelier outcome, which is the median too; bool."""
+        return self.logit > 0
+
+    def quantile(self, level: float) -> Tensor:
+        """The least outcome, False before True, whose cdf reaches the level; bool."""
+        return level > 1 - self.probability
+
+    def cdf(self, outcome: Tensor) -> Tensor:
+        """Probability of an outcome no greater than a bool one."""
+        return torch.where(outcome, 1.0, 1 - self.probability)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draws, bool (n, ...)."""
+        return uniform(self.logit, n, generator) < self.probability
+
+
+def concatenate(parts: Sequence[Kind]) -> Kind:
+    """Join flat arrays of one kind of distributions in their order."""
+    joined = {}
+    for field in fields(parts[0]):
+        values = [getattr(part, field.name) for part in parts]
+        join = concatenate if isinstance(values[0], Distributions) else torch.cat
+        joined[field.name] = join(values)
+    return replace(parts[0], **joined)
+
+
+def uniform(like: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draws from [0, 1), (n, *like.shape), of the type and on the device of ``like``."""
+    return torch.rand((n, *like.shape), generator=generator, dtype=like.dtype, device=like.device)
+
+
+def normal(like: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draws from Normal(0, 1), (n, *like.shape), of the type and on the device of ``like``."""
+    return torch.randn((n, *like.shape), generator=generator, dtype=like.dtype, device=like.device)
+
+
+def bisect(cdf: Callable[[Tensor], Tensor], level: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Where a cdf that rises from ``low`` to ``high`` passes a level, by BISECTIONS halvings."""
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        below = cdf(middle) < level
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2

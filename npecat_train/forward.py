@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from npecat_train.inputs import Standardisation, network_inputs
+from npecat_train.checkpoint import RunSettings
+from npecat_train.inputs import network_inputs
 from npecat_train.loader import TrainingBatch
 from npecat_train.network import TILE_SIZE, TileNetwork
 from npecat_train.posterior import TilePosterior
@@ -19,7 +20,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def tile_posterior(
-    network: TileNetwork, standardisation: Standardisation, use_psf: bool, batch: TrainingBatch
+    network: TileNetwork, settings: RunSettings, batch: TrainingBatch
 ) -> TilePosterior:
     """The posterior of every tile of a batch, float32 whatever the network computes in."""
     pixel_maps, tile_maps = network_inputs(
@@ -27,13 +28,13 @@ def tile_posterior(
         batch.backgrounds,
         batch.electrons_per_nmgy,
         batch.psf_parameters,
-        standardisation,
-        use_psf,
+        settings.standardisation,
+        settings.use_psf,
     )
     device = pixel_maps.device
     with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
         raw = network(pixel_maps.to(memory_format=torch.channels_last), tile_maps)
-    return TilePosterior.from_raw(raw.float())
+    return TilePosterior.from_raw(raw.float(), settings.flux)
 
 
 def image_losses(posterior: TilePosterior, batch: TrainingBatch) -> dict[str, Tensor]:

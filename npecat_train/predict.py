@@ -1,29 +1,55 @@
-"""Run a trained network over the images of a store and decode its posterior."""
+"""Run a network over many images: their posteriors, their catalog, their likelihoods."""
 
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from npecat_sim.progress import progress
 from npecat_sim.store import Store
 from npecat_train.checkpoint import RunSettings
 from npecat_train.decode import decode
-from npecat_train.detections import Detections
-from npecat_train.forward import tile_posterior
-from npecat_train.loader import batches
+from npecat_train.forward import image_losses, tile_posterior
+from npecat_train.loader import TrainingBatch, batches
 from npecat_train.network import TileNetwork
+from npecat_train.posterior import TilePosterior
+from npecat_train.predicted import PredictedCatalog
 
 BATCH_SIZE = 256
 
 
-def predict(network: TileNetwork, settings: RunSettings, store: Store, label: str) -> Detections:
-    """The point-estimate catalog of every image of a store."""
+def posteriors(
+    network: TileNetwork, settings: RunSettings, stream: Iterable[TrainingBatch]
+) -> Iterator[tuple[TrainingBatch, TilePosterior]]:
+    """Each batch, on the network's device, and the posterior of its tiles."""
     device = next(network.parameters()).device
+    for batch in stream:
+        there = batch.to(device)
+        with torch.inference_mode():
+            posterior = tile_posterior(network, settings, there)
+        yield there, posterior
+
+
+def predict(
+    network: TileNetwork, settings: RunSettings, store: Store, label: str
+) -> PredictedCatalog:
+    """The catalog of every image of a store."""
     found, done = [], 0
-    with progress(label, len(store)) as advance, torch.inference_mode():
-        for batch in batches(store, BATCH_SIZE):
-            posterior = tile_posterior(
-                network, settings.standardisation, settings.use_psf, batch.to(device)
-            )
+    with progress(label, len(store)) as advance:
+        for batch, posterior in posteriors(network, settings, batches(store, BATCH_SIZE)):
             found.append(decode(posterior, first_image=done))
             done += len(batch.images)
             advance(len(batch.images), "")
-    return Detections.concatenate(found)
+    return PredictedCatalog.concatenate(found)
+
+
+def negative_log_likelihoods(
+    network: TileNetwork, settings: RunSettings, stream: Iterable[TrainingBatch]
+) -> dict[str, np.ndarray]:
+    """Of each image's true tile catalog by factor, nats: float32 (image,)."""
+    losses: dict[str, list[Tensor]] = {}
+    for batch, posterior in posteriors(network, settings, stream):
+        for name, loss in image_losses(posterior, batch).items():
+            losses.setdefault(name, []).append(loss)
+    return {name: torch.cat(parts).cpu().numpy() for name, parts in losses.items()}

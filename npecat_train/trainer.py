@@ -22,6 +22,7 @@ from npecat_train.forward import image_losses, tile_posterior
 from npecat_train.inputs import measure_standardisation
 from npecat_train.loader import TrainingBatch, batches, n_batches
 from npecat_train.network import NetworkSize
+from npecat_train.predict import negative_log_likelihoods
 
 BATCH_SIZE = 16
 LEARNING_RATE = 3e-3
@@ -54,6 +55,7 @@ LOG_COLUMNS = (
 
 def train(
     variant: str,
+    flux: str,
     train_store: Store,
     validation_store: Store,
     folder: Path,
@@ -70,6 +72,7 @@ def train(
         store_digest=train_store.digest,
         standardisation=measure_standardisation(train_store),
         network=NetworkSize(),
+        flux=flux,
         epochs=epochs,
         batch_size=BATCH_SIZE,
         learning_rate=LEARNING_RATE,
@@ -137,17 +140,12 @@ class Run:
     def validate(self, store: Store) -> dict[str, float]:
         """Mean loss of each factor over the validation store, nats an image."""
         self.network.eval()
-        sums: dict[str, float] = {}
-        with torch.inference_mode():
-            for batch in batches(store, 8 * self.settings.batch_size):
-                for name, loss in self._losses(batch.to(self.device)).items():
-                    sums[name] = sums.get(name, 0.0) + float(loss.sum())
-        return {name: value / len(store) for name, value in sums.items()}
+        stream = batches(store, 8 * self.settings.batch_size)
+        losses = negative_log_likelihoods(self.network, self.settings, stream)
+        return {name: float(loss.mean(dtype=np.float64)) for name, loss in losses.items()}
 
     def _losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
-        settings = self.settings
-        posterior = tile_posterior(self.network, settings.standardisation, settings.use_psf, batch)
-        return image_losses(posterior, batch)
+        return image_losses(tile_posterior(self.network, self.settings, batch), batch)
 
     def finish_epoch(self, validation: dict[str, float], n_images: int) -> None:
         """Log the epoch, keep the weights if they are the best so far, save the state."""

@@ -47,7 +47,8 @@ def evaluate(test_prior: str, results: Path, data: Path, runs: Path) -> None:
     for variant, path in checkpoints.items():
         network, settings = load_network(path)
         network.to("cuda" if torch.cuda.is_available() else "cpu")
-        methods[variant] = predict(network, settings, test, f"predict {variant}")
+        predicted = predict(network, settings, test, f"predict {variant}")
+        methods[variant] = predicted.detections
 
     table = metrics.evaluate(test.catalog(), methods, test_prior)
     directory = results / test_prior

@@ -1,17 +1,19 @@
 """The network: what it is made of, what it sees and what it says before training."""
 
+import pytest
 import torch
 
 from npecat_train.checkpoint import RunSettings
+from npecat_train.factors import LOG_FLUX
 from npecat_train.inputs import Standardisation, network_inputs
 from npecat_train.network import ConvBlock, NetworkSize
-from npecat_train.posterior import INITIAL_OUTPUTS, TilePosterior
+from npecat_train.posterior import TilePosterior, initial_outputs
 
 STANDARD = Standardisation((1.0,) * 6, (2.0,) * 6, 6.8, 0.2)
 
 
-def settings(variant="psf_aware") -> RunSettings:
-    return RunSettings(variant, "digest", STANDARD, NetworkSize(), 1, 32, 1e-3, 0)
+def settings(variant="psf_aware", flux="lognormal") -> RunSettings:
+    return RunSettings(variant, "digest", STANDARD, NetworkSize(), flux, 1, 32, 1e-3, 0)
 
 
 def test_48_blocks_most_at_tile_resolution_and_a_last_convolution():
@@ -36,14 +38,16 @@ def test_context_reaches_forty_pixels():
     assert reached.min() <= 80 - 40 and reached.max() >= 84 + 40
 
 
-def test_untrained_posterior_is_the_stated_one():
-    network = settings().build_network().requires_grad_(False)
+@pytest.mark.parametrize(("flux", "n_outputs"), [("lognormal", 8), ("mixture", 16)])
+def test_untrained_posterior_is_the_stated_one(flux, n_outputs):
+    network = settings(flux=flux).build_network().requires_grad_(False)
     raw = network(torch.randn(2, 2, 80, 80), torch.randn(2, 7, 20, 20))
-    assert raw.shape == (2, 8, 20, 20)
-    assert torch.allclose(raw[1, :, 3, 4], torch.tensor(INITIAL_OUTPUTS))
-    posterior = TilePosterior.from_raw(raw)
-    assert 3 < float(torch.sigmoid(posterior.source_logit)[0].sum()) < 5
-    assert torch.allclose(posterior.x.mean(), torch.tensor(2.0), atol=1e-4)
+    assert raw.shape == (2, n_outputs, 20, 20)
+    assert torch.allclose(raw[1, :, 3, 4], torch.tensor(initial_outputs(flux)))
+    posterior = TilePosterior.from_raw(raw, flux)
+    assert 3 < float(posterior.source.probability[0].sum()) < 5
+    assert torch.allclose(posterior.position.x.mean(), torch.tensor(2.0), atol=1e-4)
+    assert torch.allclose(posterior.flux.median().log(), torch.tensor(LOG_FLUX), atol=1e-5)
 
 
 def test_only_psf_aware_sees_the_psf():

@@ -35,8 +35,8 @@ def small_and_quick(monkeypatch):
     monkeypatch.setattr(trainer, "BATCH_SIZE", 16)
 
 
-def train(stores, folder, epochs=2, variant="psf_aware", seed=0):
-    return trainer.train(variant, *stores, folder, epochs, seed, CPU)
+def train(stores, folder, epochs=2, variant="psf_aware", seed=0, flux="lognormal"):
+    return trainer.train(variant, flux, *stores, folder, epochs, seed, CPU)
 
 
 def interrupt_at(monkeypatch, n_steps):
@@ -67,7 +67,7 @@ def test_loss_falls_and_everything_is_written(stores, tmp_path):
     assert settings["variant"] == "psf_aware" and settings["store_digest"] == stores[0].digest
     network, read = checkpoint.load_network(tmp_path / BEST)
     assert read.to_json() == settings
-    assert len(predict(network, read, stores[1], "test").image) >= 0
+    assert len(predict(network, read, stores[1], "test").detections) >= 0
 
 
 @pytest.mark.parametrize("variant", ["single_field", "psf_unaware"])

@@ -1,0 +1,33 @@
+"""A predicted catalog with its uncertainties: what a network found in images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from npecat_train.detections import Detections
+from npecat_train.distributions import concatenate
+from npecat_train.log_normal import LogNormal, LogNormalMixture
+from npecat_train.truncated_normal import TruncatedBivariateNormal
+
+
+@dataclass(frozen=True)
+class PredictedCatalog:
+    """n predicted sources as point estimates, and the distributions that these summarise.
+
+    position: 0-indexed pixels of the image; flux: nanomaggies; both float64 (n,) on the CPU, in
+    the order of the detections, so that ``flux[match.detection].cdf(true_flux)`` can be taken.
+    The position is confined to one tile, even of a source that is shared by several.
+    """
+
+    detections: Detections
+    position: TruncatedBivariateNormal
+    flux: LogNormal | LogNormalMixture
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """The catalogs of several batches, in their order."""
+        return cls(
+            Detections.concatenate([part.detections for part in parts]),
+            concatenate([part.position for part in parts]),
+            concatenate([part.flux for part in parts]),
+        )

@@ -1,0 +1,135 @@
+"""Normal densities restricted to an interval or a rectangle, exact far out in their tails.
+
+With t = (value - loc) / scale, turned round where needed so that the interval's edge nearest to
+the mode of the normal is the lower one, the interval is [a, b] with b >= |a|. All is measured from
+the density's peak inside the interval, at t = max(a, 0), so that nothing underflows or cancels
+however far outside loc lies.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.special import erfcx
+
+from npecat_train.distributions import Distributions, bisect, uniform
+
+SQRT_HALF_PI = math.sqrt(math.pi / 2)
+
+NODES, WEIGHTS = (tuple(map(float, values)) for values in np.polynomial.legendre.leggauss(16))
+"""Gauss-Legendre nodes and weights on [-1, 1], for the standard deviation."""
+
+REACH = 5.5
+"""The standard deviation is taken over where the density exceeds exp(-REACH^2 / 2) of its peak:
+with 16 nodes it is good to 5e-5."""
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(Distributions):
+    """Normal(loc, scale) restricted to [low, high]; loc may lie far outside the interval."""
+
+    loc: Tensor
+    scale: Tensor
+    low: Tensor
+    high: Tensor
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density at a value inside [low, high]."""
+        a, width = self._interval()
+        return -_fall(a, self._from_edge(value)) - (self.scale * _area(a, width)).log()
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """Probability of less than a value."""
+        a, width = self._interval()
+        inside = self._from_edge(value.clamp(self.low, self.high))
+        share = (_area(a, inside) / _area(a, width)).clamp(max=1)
+        return torch.where(self._turned(), 1 - share, share)
+
+    def quantile(self, level: float | Tensor) -> Tensor:
+        """The value below which a share ``level`` of the probability lies."""
+        wanted = torch.as_tensor(level, dtype=self.loc.dtype, device=self.loc.device)
+        return bisect(self.cdf, wanted, self.low, self.high)
+
+    def median(self) -> Tensor:
+        """The median."""
+        return self.quantile(0.5)
+
+    def mode(self) -> Tensor:
+        """Where the density is highest."""
+        return self.loc.clamp(self.low, self.high)
+
+    def mean(self) -> Tensor:
+        """The mean: (phi(a) - phi(b)) / (Phi(b) - Phi(a)) in units of t."""
+        a, width = self._interval()
+        peak_difference = torch.exp(-_fall(a, torch.zeros_like(a))) - torch.exp(-_fall(a, width))
+        from_edge = self.scale * (peak_difference / _area(a, width) - a)
+        value = torch.where(self._turned(), self.high - from_edge, self.low + from_edge)
+        return value.clamp(self.low, self.high)
+
+    def std(self) -> Tensor:
+        """The standard deviation, by quadrature: its closed form cancels in the tails."""
+        a, width = self._interval()
+        outside = a.clamp(min=0)
+        first = (-a - REACH).clamp(min=0)
+        last = torch.where(
+            a > 0, REACH**2 / (torch.sqrt(outside**2 + REACH**2) + outside), REACH - a
+        ).minimum(width)
+        half = (last - first) / 2
+        nodes, weights = (half.new_tensor(values) for values in (NODES, WEIGHTS))
+        from_first = half[..., None] * (1 + nodes)
+        density = weights * torch.exp(-_fall(a[..., None], first[..., None] + from_first))
+        density = density / density.sum(dim=-1, keepdim=True)
+        mean = (density * from_first).sum(dim=-1, keepdim=True)
+        variance = (density * (from_first - mean) ** 2).sum(dim=-1)
+        return self.scale * variance.sqrt()
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draws, (n, ...)."""
+        return self.quantile(uniform(self.loc, n, generator))
+
+    def shifted(self, by: Tensor) -> "TruncatedNormal":
+        """The distribution of the value plus a number."""
+        return TruncatedNormal(self.loc + by, self.scale, self.low + by, self.high + by)
+
+    def _turned(self) -> Tensor:
+        return self.loc > (self.low + self.high) / 2
+
+    def _interval(self) -> tuple[Tensor, Tensor]:
+        """a and b - a."""
+        a = torch.where(self._turned(), self.loc - self.high, self.low - self.loc) / self.scale
+        return a, (self.high - self.low) / self.scale
+
+    def _from_edge(self, value: Tensor) -> Tensor:
+        """t - a."""
+        return torch.where(self._turned(), self.high - value, value - self.low) / self.scale
+
+
+@dataclass(frozen=True)
+class TruncatedBivariateNormal(Distributions):
+    """A bivariate normal without correlation, restricted to a rectangle: x and y independent."""
+
+    x: TruncatedNormal
+    y: TruncatedNormal
+
+    def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
+        """Log-density at a point of the rectangle."""
+        return self.x.log_prob(x) + self.y.log_prob(y)
+
+
+def _fall(a: Tensor, u: Tensor) -> Tensor:
+    """By how much the log-density at t = a + u lies below its peak: (t^2 - max(a, 0)^2) / 2."""
+    return torch.where(a > 0, u * (u + 2 * a), (u + a) ** 2) / 2
+
+
+def _area(a: Tensor, u: Tensor) -> Tensor:
+    """Integral of exp(-_fall) from a to a + u: the normal's mass there over its peak density.
+
+    For a > 0 a difference of Mills ratios sqrt(pi / 2) erfcx(t / sqrt(2)), else of erf.
+    """
+    outside = a.clamp(min=0)
+    far = torch.exp(-u * (u + 2 * outside) / 2) * erfcx((outside + u) / math.sqrt(2))
+    tail = erfcx(outside / math.sqrt(2)) - far
+    core = torch.erf((a + u) / math.sqrt(2)) - torch.erf(a / math.sqrt(2))
+    return SQRT_HALF_PI * torch.where(a > 0, tail, core)
