@@ -42,10 +42,10 @@ def npecat() -> None:
     """Probabilistic catalogs of stars and galaxies from telescope images."""
 
 
-def main() -> None:
-    """Run the command line; an NpecatError becomes one line and exit status 1."""
+def main(command: click.Command = npecat) -> None:
+    """Run a command line; an NpecatError becomes one line and exit status 1."""
     try:
-        npecat()
+        command()
     except NpecatError as error:
         print(f"npecat: {error}", file=sys.stderr)
         sys.exit(1)

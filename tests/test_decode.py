@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from npecat_train.decode import decode
-from npecat_train.posterior import TilePosterior
+from npecat_train.posterior import TilePosterior, initial_outputs
+from npecat_train.predicted import PredictedCatalog
 
 
 def raw(n_tiles=3):
@@ -79,3 +80,30 @@ def test_equal_probabilities_give_one_source_not_none():
 def test_tiles_across_the_image_are_never_joined():
     found = found_in({(0, 0): tile(3.0, 0.1, 2.0), (0, 3): tile(3.0, 3.9, 2.0)})
     assert len(found) == 2
+
+
+def test_detections_come_with_their_distributions_in_pixels_of_the_image():
+    outputs = raw(4)
+    outputs[0, :, 1, 2] = tile(3.0, 1.0, 3.0)
+    outputs[1, :, 3, 0] = tile(3.0, 2.0, 0.5, scale=0.8)
+    batches = [decode(TilePosterior.from_raw(outputs, "lognormal"), first) for first in (0, 2)]
+    found = PredictedCatalog.concatenate(batches)
+    assert found.detections.image.tolist() == [0, 1, 2, 3]
+    x, y = found.position.x, found.position.y
+    assert x.mean().numpy() == pytest.approx(found.detections.x) and x.loc.dtype == torch.float64
+    assert y.quantile(0.5)[0].item() == pytest.approx(4 * 1 - 0.5 + 3.0, abs=0.01)
+    assert (y.low[1].item(), y.high[1].item()) == (11.5, 15.5)
+    assert x.std()[::2].numpy() == pytest.approx([0.05, 0.05], rel=0.02)
+    assert found.flux.median().numpy() == pytest.approx(found.detections.flux)
+    assert found.flux[1:3].quantile(0.84).shape == (2,)
+
+
+def test_flux_of_a_mixture_is_its_median():
+    outputs = torch.zeros(1, len(initial_outputs("mixture")), 2, 2)
+    outputs[:, 0] = -5.0
+    logits, loc, scale = [1.0, 0.0, 0.0], 2.0, [-4.0, -1.0, 1.0]
+    outputs[0, :, 0, 0] = torch.tensor([3.0, *[0.0] * 5, loc, *logits, 0.0, 2.0, 0.0, *scale])
+    found = decode(TilePosterior.from_raw(outputs, "mixture"))
+    below = found.flux.cdf(torch.tensor(found.detections.flux))
+    assert below.tolist() == pytest.approx([0.5], abs=1e-6)
+    assert found.detections.flux[0] > 1.001 * torch.tensor(loc).exp().item()

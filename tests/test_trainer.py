@@ -13,8 +13,9 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.store import Store
 from npecat_train import checkpoint, trainer
 from npecat_train.checkpoint import BEST, LAST, LOG, SETTINGS
+from npecat_train.loader import batches
 from npecat_train.network import NetworkSize
-from npecat_train.predict import predict
+from npecat_train.predict import negative_log_likelihoods, predict
 from tests.stores import write_store
 
 SMALL = NetworkSize(stem_channels=4, channels=8, hidden_channels=4)
@@ -68,6 +69,9 @@ def test_loss_falls_and_everything_is_written(stores, tmp_path):
     network, read = checkpoint.load_network(tmp_path / BEST)
     assert read.to_json() == settings
     assert len(predict(network, read, stores[1], "test").detections) >= 0
+    of_images = negative_log_likelihoods(network, read, batches(stores[1], 7))
+    assert all(len(losses) == len(stores[1]) for losses in of_images.values())
+    assert sum(losses.mean() for losses in of_images.values()) == pytest.approx(best, rel=1e-3)
 
 
 @pytest.mark.parametrize("variant", ["single_field", "psf_unaware"])

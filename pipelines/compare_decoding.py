@@ -1,0 +1,86 @@
+"""Two ways to read a catalog off one posterior, compared on a test store.
+
+``python -m npecat.compare_decoding --run runs/psf_aware --store data/many/test.zarr`` reads a
+trained network's posterior by the rule of npecat_train.decode, which joins neighbouring tiles,
+and by a bare threshold on each tile. Counts are of all sources, and of those of r < 22; the
+expected number is the sum over tiles of the probability of such a source.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+
+from npecat_eval import tables
+from npecat_eval.bins import MAGNITUDE_LIMIT
+from npecat_eval.evaluate import evaluate
+from npecat_sim.progress import progress
+from npecat_sim.store import Store
+from npecat_sim.units import flux_of_magnitude, magnitude
+from npecat_train.checkpoint import BEST, load_network
+from npecat_train.decode import catalog_of_tiles, joined_probability
+from npecat_train.detections import Detections
+from npecat_train.loader import batches
+from npecat_train.posterior import TilePosterior
+from npecat_train.predict import BATCH_SIZE, posteriors
+
+from .cli import main
+from .options import RUN_OPTION, TEST_STORE_OPTION
+
+RULES: dict[str, Callable[[TilePosterior], Tensor]] = {
+    "bare threshold": lambda posterior: posterior.source.probability,
+    "joined tiles": joined_probability,
+}
+"""Rule -> the probability that each tile gives a source, (batch, row, column)."""
+
+
+@click.command(context_settings={"show_default": True})
+@RUN_OPTION
+@TEST_STORE_OPTION
+def compare_decoding(run: Path, store: Path) -> None:
+    """Compare the decoding rule with a bare threshold on each tile."""
+    network, settings = load_network(run / BEST)
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
+    test = Store(store, "npecat simulate --prior many")
+    found: dict[str, list[Detections]] = {rule: [] for rule in RULES}
+    expected = {rule: np.zeros(2) for rule in RULES}
+    first_image = 0
+    with progress("compare", len(test)) as advance:
+        for batch, posterior in posteriors(network, settings, batches(test, BATCH_SIZE)):
+            for rule, probability_of in RULES.items():
+                probability = probability_of(posterior)
+                catalog = catalog_of_tiles(posterior, probability, first_image)
+                found[rule].append(catalog.detections)
+                expected[rule] += expected_numbers(posterior, probability)
+            first_image += len(batch.images)
+            advance(len(batch.images), "")
+    catalogs = {rule: Detections.concatenate(parts) for rule, parts in found.items()}
+    truth = test.catalog()
+    click.echo(tables.markdown(evaluate(truth, catalogs, test.settings["prior"])))
+
+    click.echo(f"{'number of sources':<24}{'all':>12}{'r < 22':>12}")
+    rows = {"true": numbers(truth.flat()["flux"])}
+    for rule, detections in catalogs.items():
+        rows[f"{rule}, detected"] = numbers(detections.flux)
+        rows[f"{rule}, expected"] = expected[rule]
+    for name, (everything, bright) in rows.items():
+        click.echo(f"{name:<24}{everything:>12,.0f}{bright:>12,.0f}")
+
+
+def numbers(flux: np.ndarray) -> np.ndarray:
+    """Of all sources and of those of r < 22, float64 (2,)."""
+    return np.array([len(flux), (magnitude(flux) < MAGNITUDE_LIMIT).sum()], dtype=float)
+
+
+def expected_numbers(posterior: TilePosterior, probability: Tensor) -> np.ndarray:
+    """The same of what the tiles expect, each tile with the probability that it gives a source."""
+    limit = torch.full_like(probability, float(flux_of_magnitude(MAGNITUDE_LIMIT)))
+    bright = probability * (1 - posterior.flux.cdf(limit))
+    return np.array([float(part.sum(dtype=torch.float64)) for part in (probability, bright)])
+
+
+if __name__ == "__main__":
+    main(compare_decoding)
