@@ -74,11 +74,13 @@ def test_loss_falls_and_everything_is_written(stores, tmp_path):
     assert sum(losses.mean() for losses in of_images.values()) == pytest.approx(best, rel=1e-3)
 
 
-@pytest.mark.parametrize("variant", ["single_field", "psf_unaware"])
-def test_variants_without_psf_train_too(stores, tmp_path, variant):
-    assert train(stores, tmp_path, epochs=1, variant=variant) < 1000
+@pytest.mark.parametrize(
+    ("variant", "flux"), [("single_field", "lognormal"), ("psf_unaware", "mixture")]
+)
+def test_other_variants_and_families_train_too(stores, tmp_path, variant, flux):
+    assert train(stores, tmp_path, epochs=1, variant=variant, flux=flux) < 1000
     _, settings = checkpoint.load_network(tmp_path / BEST)
-    assert settings.variant == variant and not settings.use_psf
+    assert settings.variant == variant and not settings.use_psf and settings.flux == flux
 
 
 @pytest.mark.parametrize("n_steps", [2, 5, 8, 11])  # 8 steps make an epoch
@@ -134,7 +136,10 @@ def test_early_stopping(stores, tmp_path, monkeypatch):
     assert len((tmp_path / LOG).read_text().splitlines()) == 1 + 3  # the best epoch and two more
 
 
-@pytest.mark.parametrize(("change", "name"), [({"seed": 1}, "seed"), ({"epochs": 3}, "epochs")])
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [({"seed": 1}, "seed"), ({"epochs": 3}, "epochs"), ({"flux": "mixture"}, "flux")],
+)
 def test_run_of_other_settings_is_refused(stores, tmp_path, change, name):
     train(stores, tmp_path, epochs=1)
     with pytest.raises(NpecatError, match=f"holds a run with {name} = "):
