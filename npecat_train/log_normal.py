@@ -67,7 +67,7 @@ class LogNormalMixture(Distributions):
 
     def cdf(self, value: Tensor) -> Tensor:
         """Probability of less than a positive value."""
-        return self._cdf_of_log(value.log())
+        return self._cdf_of_log(value.log(), self._weight())
 
     def quantile(self, level: float | Tensor) -> Tensor:
         """The value below which a share ``level`` of the probability lies.
@@ -77,7 +77,8 @@ class LogNormalMixture(Distributions):
         wanted = torch.as_tensor(level, dtype=self.loc.dtype, device=self.loc.device)
         of_components = self.loc + self.scale * ndtri(wanted)[..., None]
         low, high = of_components.amin(dim=-1), of_components.amax(dim=-1)
-        return bisect(self._cdf_of_log, wanted, low, high).exp()
+        weight = self._weight()
+        return bisect(lambda value: self._cdf_of_log(value, weight), wanted, low, high).exp()
 
     def median(self) -> Tensor:
         """The median, the point estimate."""
@@ -125,8 +126,8 @@ class LogNormalMixture(Distributions):
     def _log_density(self, log_value: Tensor) -> Tensor:
         return torch.logsumexp(self._log_terms(log_value), dim=-1)
 
-    def _cdf_of_log(self, log_value: Tensor) -> Tensor:
-        return (self._weight() * ndtr((log_value[..., None] - self.loc) / self.scale)).sum(dim=-1)
+    def _cdf_of_log(self, log_value: Tensor, weight: Tensor) -> Tensor:
+        return (weight * ndtr((log_value[..., None] - self.loc) / self.scale)).sum(dim=-1)
 
 
 def _normal_log_density(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
