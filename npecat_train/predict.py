@@ -4,6 +4,7 @@ import torch
 
 from npecat_sim.progress import progress
 from npecat_sim.store import Store
+from npecat_train.cache import Streamed
 from npecat_train.checkpoint import RunSettings
 from npecat_train.decode import decode
 from npecat_train.detections import Detections
@@ -16,14 +17,12 @@ BATCH_SIZE = 256
 
 def predict(network: TileNetwork, settings: RunSettings, store: Store, label: str) -> Detections:
     """The point-estimate catalog of every image of a store."""
-    device = next(network.parameters()).device
+    images = Streamed(store, next(network.parameters()).device)
     found, done = [], 0
     with progress(label, len(store)) as advance, torch.inference_mode():
-        for batch in batches(store, BATCH_SIZE):
-            posterior = tile_posterior(
-                network, settings.standardisation, settings.use_psf, batch.to(device)
-            )
+        for batch in batches(images, BATCH_SIZE):
+            posterior = tile_posterior(network, settings.standardisation, settings.use_psf, batch)
             found.append(decode(posterior, first_image=done))
-            done += len(batch.images)
-            advance(len(batch.images), "")
+            done += len(batch)
+            advance(len(batch), "")
     return Detections.concatenate(found)
