@@ -13,7 +13,7 @@ from npecat_train.checkpoint import RunSettings
 from npecat_train.inputs import measure_standardisation
 from npecat_train.learner import Learner
 from npecat_train.loader import batches, n_batches
-from npecat_train.network import NetworkSize
+from npecat_train.network import NETWORKS
 from npecat_train.parallel import ALONE, Team
 from npecat_train.run import Run
 from npecat_train.schedule import peak_rate
@@ -30,13 +30,17 @@ def run_settings(
     seed: int = 0,
     schedule: str = "cosine",
     batch_size: int = BATCH_SIZES["cpu"],
+    network: str = "default",
 ) -> RunSettings:
-    """The settings of a run on a training store, whose statistics are measured here."""
+    """The settings of a run on a training store, whose statistics are measured here.
+
+    schedule: one of SCHEDULES. network: a key of NETWORKS.
+    """
     return RunSettings(
         variant=variant,
         store_digest=store.digest,
         standardisation=measure_standardisation(store),
-        network=NetworkSize(),
+        network=NETWORKS[network],
         epochs=epochs,
         batch_size=batch_size,
         schedule=schedule,

@@ -10,6 +10,7 @@ import torch
 from npecat_sim.store import Store, store_path
 from npecat_train.cache import CACHES
 from npecat_train.checkpoint import BEST, VARIANTS, RunSettings
+from npecat_train.network import NETWORKS
 from npecat_train.parallel import joined
 from npecat_train.plan import TRIAL_STEPS, plan
 from npecat_train.schedule import SCHEDULES
@@ -21,6 +22,12 @@ from .options import DATA_OPTION, RUNS_OPTION
 
 @click.command()
 @click.option("--variant", type=click.Choice(list(VARIANTS)), required=True, help="Network.")
+@click.option(
+    "--network",
+    type=click.Choice(list(NETWORKS)),
+    default="default",
+    help="Size; wide is that of the paper's ancestor, 50 times the arithmetic.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), default=50, help="Passes over the store.")
 @click.option(
     "--schedule",
@@ -45,6 +52,7 @@ from .options import DATA_OPTION, RUNS_OPTION
 @RUNS_OPTION
 def train(
     variant: str,
+    network: str,
     epochs: int,
     schedule: str,
     batch_size: int | None,
@@ -64,7 +72,13 @@ def train(
     validation = Store(store_path(data, prior, "validation"), command)
     with joined() as (team, device):
         settings = run_settings(
-            variant, images, epochs, seed, schedule, batch_size or BATCH_SIZES[device.type]
+            variant,
+            images,
+            epochs,
+            seed,
+            schedule,
+            batch_size or BATCH_SIZES[device.type],
+            network,
         )
         if dry_run:
             show_plan(settings, images, validation, device, cache)

@@ -27,7 +27,7 @@ def main(data: Path, out: Path) -> None:
         return losses
 
     Learner.step = told  # type: ignore[method-assign]
-    trainer.NetworkSize = lambda: SMALL  # type: ignore
+    trainer.NETWORKS["default"] = SMALL
     stores = [Store(store_path(data, "one", split), "") for split in ("train", "validation")]
     with joined() as (team, device):
         settings = trainer.run_settings("psf_aware", stores[0], epochs=2)

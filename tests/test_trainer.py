@@ -32,7 +32,7 @@ def stores(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(trainer, "NetworkSize", lambda: SMALL)
+    monkeypatch.setitem(trainer.NETWORKS, "default", SMALL)
 
 
 def train(stores, folder, epochs=2, variant="psf_aware", cache="auto", **options):
