@@ -13,10 +13,10 @@ import torch
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store import Store
+from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import RunSettings
-from npecat_train.loader import TrainingBatch, batches
 from npecat_train.network import TileNetwork
-from npecat_train.predict import BATCH_SIZE, negative_log_likelihoods
+from npecat_train.predict import images_for, negative_log_likelihoods
 
 CLEAR_SIGMAS = 5.0
 """The rise counts as seen if it exceeds this many of its standard errors."""
@@ -72,15 +72,21 @@ def psf_use(network: TileNetwork, settings: RunSettings, store: Store) -> PsfUse
     of_another[order] = psf[np.roll(order, 1)]
     true, shuffled = (
         negative_log_likelihoods(network, settings, stream)
-        for stream in (batches(store, BATCH_SIZE), _with_psf(store, of_another))
+        for stream in (
+            images_for(network, store),
+            _with_psf(images_for(network, store), of_another),
+        )
     )
     return PsfUse(true, shuffled)
 
 
-def _with_psf(store: Store, psf_parameters: np.ndarray) -> Iterator[TrainingBatch]:
-    """The batches of a store with other PSF parameters, (image, 6)."""
+def _with_psf(
+    stream: Iterator[TrainingBatch], psf_parameters: np.ndarray
+) -> Iterator[TrainingBatch]:
+    """The batches with other PSF parameters, (image, 6)."""
     first = 0
-    for batch in batches(store, BATCH_SIZE):
-        rows = slice(first, first + len(batch.images))
-        yield replace(batch, psf_parameters=torch.from_numpy(psf_parameters[rows]))
+    for batch in stream:
+        rows = slice(first, first + len(batch))
+        other = torch.from_numpy(psf_parameters[rows]).to(batch.psf_parameters)
+        yield replace(batch, psf_parameters=other)
         first = rows.stop

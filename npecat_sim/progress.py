@@ -14,44 +14,59 @@ Advance = Callable[[int, str], None]
 
 
 @contextmanager
-def progress(label: str, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
+def progress(
+    label: str, total: int, done: int = 0, unit: str = "images", lap: tuple[str, int] | None = None
+) -> Iterator[Advance]:
     """Show progress over ``total`` images on standard error; yields ``advance(images, note)``.
 
     done: images that an earlier run has finished; they do not count towards the rate.
-    unit: what is counted, where it is not images.
+    unit: what is counted, where it is not images. lap: name and length of the equal parts of the
+    whole; the present one gets a bar of its own.
     """
     console = Console(file=sys.stderr)
     if console.is_terminal:
-        shown = _bar(console, label, total, done, unit)
+        shown = _bar(console, label, total, done, unit, lap)
     else:
-        shown = _lines(label, total, done, unit)
+        shown = _lines(label, total, done, unit, lap)
     with shown as advance:
         yield advance
 
 
 @contextmanager
-def _bar(console: Console, label: str, total: int, done: int, unit: str) -> Iterator[Advance]:
+def _bar(
+    console: Console, label: str, total: int, done: int, unit: str, lap: tuple[str, int] | None
+) -> Iterator[Advance]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit),
-        TextColumn("{task.fields[rate]:,.0f} " + f"{unit}/s"),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}"),
     )
     start = time.perf_counter()
+    completed = done
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(label, total=total, completed=done, rate=0.0, note="")
+        task = bar.add_task(label, total=total, completed=done, rate="", note="")
+        lap_task = bar.add_task("", total=lap[1], rate="", note="") if lap else None
 
         def advance(images: int, note: str) -> None:
-            made = bar.tasks[0].completed + images - done
-            bar.update(task, advance=images, rate=made / _seconds_since(start), note=note)
+            nonlocal completed
+            completed += images
+            rate = f"{(completed - done) / _seconds_since(start):,.0f} {unit}/s"
+            bar.update(task, completed=completed, rate=rate, note=note)
+            if lap and lap_task is not None:
+                number, within = _lap(completed, lap[1])
+                name = f"{lap[0]} {number} of {total // lap[1]}"
+                bar.update(lap_task, description=name, completed=within)
 
         yield advance
 
 
 @contextmanager
-def _lines(label: str, total: int, done: int, unit: str) -> Iterator[Advance]:
+def _lines(
+    label: str, total: int, done: int, unit: str, lap: tuple[str, int] | None
+) -> Iterator[Advance]:
     start = printed = time.perf_counter()
     completed = done
 
@@ -59,14 +74,21 @@ def _lines(label: str, total: int, done: int, unit: str) -> Iterator[Advance]:
         nonlocal completed, printed
         completed += images
         now = time.perf_counter()
-        if now - printed > SECONDS_BETWEEN_LINES or completed == total:
+        if now - printed > SECONDS_BETWEEN_LINES or (images and completed == total):
             printed = now
             rate = (completed - done) / _seconds_since(start)
             line = f"{label}: {completed:,} of {total:,} {unit}, {rate:,.0f} {unit}/s"
-            left = f"{(total - completed) / rate:,.0f} s left"
-            print(", ".join(filter(None, (line, left, note))), file=sys.stderr, flush=True)
+            left = f"{(total - completed) / rate:,.0f} s left" if rate else ""
+            part = f"{lap[0]} {_lap(completed, lap[1])[0]} of {total // lap[1]}" if lap else ""
+            print(", ".join(filter(None, (line, left, part, note))), file=sys.stderr, flush=True)
 
     yield advance
+
+
+def _lap(completed: int, length: int) -> tuple[int, int]:
+    """The number of the present part, from 1, and how much of it is done."""
+    number = max(1, -(-completed // length))
+    return number, completed - (number - 1) * length
 
 
 def _seconds_since(start: float) -> float:

@@ -7,12 +7,14 @@ rename replaces both.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from npecat_sim.errors import NpecatError
@@ -30,7 +32,10 @@ VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything that decides what a training run computes; ``flux``: a key of factors.FLUX."""
+    """Everything that decides what a training run computes.
+
+    flux: a key of factors.FLUX. schedule: one of schedule.SCHEDULES. learning_rate: its peak.
+    """
 
     variant: str
     store_digest: str
@@ -39,6 +44,7 @@ class RunSettings:
     flux: str
     epochs: int
     batch_size: int
+    schedule: str
     learning_rate: float
     seed: int
     format_version: int = FORMAT_VERSION
@@ -66,11 +72,14 @@ class RunSettings:
                 f"{where} is of checkpoint format {version}, this npecat reads {FORMAT_VERSION}; "
                 "train it again"
             )
-        nested = {
-            "standardisation": Standardisation(**_with_tuples(content["standardisation"])),
-            "network": NetworkSize(**_with_tuples(content["network"])),
-        }
-        return cls(**{**content, **nested})
+        try:
+            nested = {
+                "standardisation": Standardisation(**_with_tuples(content["standardisation"])),
+                "network": NetworkSize(**_with_tuples(content["network"])),
+            }
+            return cls(**{**content, **nested})
+        except (KeyError, TypeError) as error:
+            raise NpecatError(f"{where} has damaged settings ({error}); train it again") from error
 
 
 def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
@@ -80,44 +89,55 @@ def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
 
 def save(path: Path, tensors: dict[str, Tensor], settings: RunSettings, state: Any) -> None:
     """Write tensors with the run's settings and a JSON state; the old file stays until then."""
-    metadata = {"settings": json.dumps(settings.to_json()), "state": json.dumps(state)}
+    # One entry: safetensors writes several in no fixed order.
+    metadata = {"npecat": json.dumps({"settings": settings.to_json(), "state": state})}
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as partial:
-        save_file(contiguous, partial, metadata=metadata)
+        partial.write_bytes(to_bytes(contiguous, metadata))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], RunSettings, Any]:
     """Tensors, settings and state of a checkpoint.
 
-    Raises NpecatError if it is cut short, no checkpoint of ours or of another format version.
+    Raises NpecatError if it is cut short, no checkpoint of ours, of another format version, or
+    holds numbers that are not finite.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        settings, state = json.loads(metadata["settings"]), json.loads(metadata["state"])
+        content = json.loads(metadata["npecat"])
+        settings, state = RunSettings.from_json(content["settings"], path), content["state"]
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise NpecatError(
             f"{path} is not a whole npecat checkpoint ({error}); train it again"
         ) from error
-    return tensors, RunSettings.from_json(settings, path), state
+    bad = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+    if bad:
+        raise NpecatError(f"{path}: weights {bad} are not finite; train it again")
+    return tensors, settings, state
 
 
 def load_network(path: Path) -> tuple[TileNetwork, RunSettings]:
     """The trained network of a checkpoint, in evaluation mode.
 
-    Raises NpecatError if the weights are not finite or do not fit the settings.
+    Raises NpecatError as load does, and if the weights do not fit the settings.
     """
     tensors, settings, _ = load(path)
-    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-    if bad:
-        raise NpecatError(f"{path}: weights {bad[0]} are not finite; train it again")
     network = settings.build_network()
-    try:
+    with fitting(path):
         network.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
-        raise NpecatError(
-            f"{path} does not fit its own settings: {first}; train it again"
-        ) from error
     return network.eval(), settings
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Turn tensors that are missing or of another shape into an NpecatError."""
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        reason = lines[1] if len(lines) > 1 else lines[0]  # PyTorch's first line is a heading
+        raise NpecatError(
+            f"{path} does not fit its own settings: {reason}; train it again"
+        ) from error

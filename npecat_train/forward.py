@@ -1,12 +1,14 @@
 """From a batch to its posterior and its loss: the path that training and prediction share."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import RunSettings
 from npecat_train.inputs import network_inputs
-from npecat_train.loader import TrainingBatch
-from npecat_train.network import TILE_SIZE, TileNetwork
+from npecat_train.network import TILE_SIZE
 from npecat_train.posterior import TilePosterior
 from npecat_train.tiles import tile_catalog
 
@@ -20,9 +22,12 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def tile_posterior(
-    network: TileNetwork, settings: RunSettings, batch: TrainingBatch
+    network: Callable[[Tensor, Tensor], Tensor], settings: RunSettings, batch: TrainingBatch
 ) -> TilePosterior:
-    """The posterior of every tile of a batch, float32 whatever the network computes in."""
+    """The posterior of every tile of a batch, float32 whatever the network computes in.
+
+    network: a TileNetwork, perhaps compiled.
+    """
     pixel_maps, tile_maps = network_inputs(
         batch.images,
         batch.backgrounds,

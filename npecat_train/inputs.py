@@ -80,8 +80,10 @@ def network_inputs(
     sky = torch.nn.functional.avg_pool2d(sky, TILE_SIZE)
     maps = [(sky - standardisation.sky_mean) / standardisation.sky_std]
     if use_psf:
-        mean = psf_parameters.new_tensor(standardisation.psf_mean)
-        std = psf_parameters.new_tensor(standardisation.psf_std)
-        standard = ((psf_parameters - mean) / std).to(images.dtype)
+        moments = zip(standardisation.psf_mean, standardisation.psf_std, strict=True)
+        columns = zip(psf_parameters.unbind(dim=1), moments, strict=True)
+        # Numbers, not tensors: a tensor made here would wait for the GPU in every step.
+        standard = torch.stack([(values - mean) / std for values, (mean, std) in columns], dim=1)
+        standard = standard.to(images.dtype)
         maps.append(standard[:, :, None, None].expand(-1, -1, *sky.shape[2:]))
     return pixel_maps, torch.cat(maps, dim=1)

@@ -1,7 +1,7 @@
 """The inference network: 48 blocks of convolution, batch norm and SiLU, and a last convolution.
 
-Adapted from YOLOv5's C3 modules. Two blocks bring the image to the tiles; all others work at
-tile resolution, where most of what matters can be seen for a hundredth of the arithmetic.
+Adapted from YOLOv5's C3 modules. The first blocks bring the image to the tiles; all others work
+at tile resolution, where most of what matters can be seen for a hundredth of the arithmetic.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,25 @@ TILE_SIZE = 4
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """Widths and depths; the sum of blocks is 2 + sum(3 + 2 n) over the C3 modules."""
+    """Widths and depths; the sum of blocks is stem_blocks + 1 + sum(3 + 2 n) over the C3 modules.
+
+    stem_blocks: of 5 x 5 pixels at the full resolution, before one brings the image to the tiles.
+    """
 
     stem_channels: int = 16
     channels: int = 64
     hidden_channels: int = 32
     bottlenecks: tuple[int, ...] = (4, 4, 4, 5)
     dilations: tuple[int, ...] = (1, 1, 2, 1)
+    stem_blocks: int = 1
+
+
+NETWORKS = {
+    "default": NetworkSize(),
+    "wide": NetworkSize(64, 128, 192, (5, 5, 6), (1, 1, 1), stem_blocks=6),
+}
+"""Networks of 48 blocks by name. ``wide`` has the proportions of the paper's ancestor: 7.3 M
+parameters and 6 GMAC an image, more than half of them in six layers at the full resolution."""
 
 
 class ConvBlock(nn.Sequential):
@@ -90,8 +102,9 @@ class TileNetwork(nn.Module):
     ):
         super().__init__()
         width = size.channels
+        stem_in = [n_pixel_maps] + [size.stem_channels] * (size.stem_blocks - 1)
         self.stem = nn.Sequential(
-            ConvBlock(n_pixel_maps, size.stem_channels, 5, padding=2),
+            *(ConvBlock(n, size.stem_channels, 5, padding=2) for n in stem_in),
             ConvBlock(size.stem_channels, width, 2 * TILE_SIZE, stride=TILE_SIZE, padding=2),
         )
         n_in = [width + n_tile_maps] + [width] * (len(size.bottlenecks) - 1)

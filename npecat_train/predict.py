@@ -8,10 +8,12 @@ from torch import Tensor
 
 from npecat_sim.progress import progress
 from npecat_sim.store import Store
+from npecat_train.batch import TrainingBatch
+from npecat_train.cache import Streamed
 from npecat_train.checkpoint import RunSettings
 from npecat_train.decode import decode
 from npecat_train.forward import image_losses, tile_posterior
-from npecat_train.loader import TrainingBatch, batches
+from npecat_train.loader import batches
 from npecat_train.network import TileNetwork
 from npecat_train.posterior import TilePosterior
 from npecat_train.predicted import PredictedCatalog
@@ -19,16 +21,19 @@ from npecat_train.predicted import PredictedCatalog
 BATCH_SIZE = 256
 
 
+def images_for(network: TileNetwork, store: Store) -> Iterator[TrainingBatch]:
+    """All images of a store in its own order, on the network's device."""
+    return batches(Streamed(store, next(network.parameters()).device), BATCH_SIZE)
+
+
 def posteriors(
     network: TileNetwork, settings: RunSettings, stream: Iterable[TrainingBatch]
 ) -> Iterator[tuple[TrainingBatch, TilePosterior]]:
-    """Each batch, on the network's device, and the posterior of its tiles."""
-    device = next(network.parameters()).device
+    """Each batch and the posterior of its tiles."""
     for batch in stream:
-        there = batch.to(device)
         with torch.inference_mode():
-            posterior = tile_posterior(network, settings, there)
-        yield there, posterior
+            posterior = tile_posterior(network, settings, batch)
+        yield batch, posterior
 
 
 def predict(
@@ -37,10 +42,10 @@ def predict(
     """The catalog of every image of a store."""
     found, done = [], 0
     with progress(label, len(store)) as advance:
-        for batch, posterior in posteriors(network, settings, batches(store, BATCH_SIZE)):
+        for batch, posterior in posteriors(network, settings, images_for(network, store)):
             found.append(decode(posterior, first_image=done))
-            done += len(batch.images)
-            advance(len(batch.images), "")
+            done += len(batch)
+            advance(len(batch), "")
     return PredictedCatalog.concatenate(found)
 
 

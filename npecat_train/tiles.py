@@ -38,20 +38,22 @@ def tile_catalog(
     tile = (index[..., 0] * n_tiles + index[..., 1]).long()
     tile = tile + torch.arange(batch, device=x.device)[:, None] * n_tiles**2
 
-    tile, flux, offset, is_galaxy = (value[present] for value in (tile, flux, offset, is_galaxy))
-    brightest = torch.zeros(batch * n_tiles**2, device=x.device)
-    brightest = brightest.scatter_reduce(0, tile, flux, "amax")
-    wins = flux == brightest[tile]
+    # Sizes must not depend on values, which a GPU would have to send to the host: padding and the
+    # fainter of two sources in a tile go to one tile more, which is cut off.
+    nowhere = batch * n_tiles**2
+    tile = torch.where(present, tile, nowhere).flatten()
+    flux = flux.flatten()
+    brightest = flux.new_zeros(nowhere + 1).scatter_reduce(0, tile, flux.nan_to_num(), "amax")
+    tile = torch.where(flux == brightest[tile], tile, nowhere)
 
     def spread(values: Tensor, empty: float) -> Tensor:
-        out = torch.full((batch * n_tiles**2,), empty, dtype=values.dtype, device=x.device)
-        out[tile[wins]] = values[wins]
-        return out.view(batch, n_tiles, n_tiles)
+        out = torch.full((nowhere + 1,), empty, dtype=values.dtype, device=x.device)
+        return out.scatter(0, tile, values.flatten())[:nowhere].view(batch, n_tiles, n_tiles)
 
     return TileCatalog(
-        present=spread(torch.ones_like(is_galaxy), False),
-        x=spread(offset[:, 1], TILE_SIZE / 2),
-        y=spread(offset[:, 0], TILE_SIZE / 2),
+        present=spread(present, False),
+        x=spread(offset[..., 1], TILE_SIZE / 2),
+        y=spread(offset[..., 0], TILE_SIZE / 2),
         flux=spread(flux, 1.0),
         is_galaxy=spread(is_galaxy, False),
     )

@@ -23,9 +23,8 @@ from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.checkpoint import BEST, load_network
 from npecat_train.decode import catalog_of_tiles, joined_probability
 from npecat_train.detections import Detections
-from npecat_train.loader import batches
 from npecat_train.posterior import TilePosterior
-from npecat_train.predict import BATCH_SIZE, posteriors
+from npecat_train.predict import images_for, posteriors
 
 from .cli import main
 from .options import RUN_OPTION, TEST_STORE_OPTION
@@ -49,14 +48,14 @@ def compare_decoding(run: Path, store: Path) -> None:
     expected = {rule: np.zeros(2) for rule in RULES}
     first_image = 0
     with progress("compare", len(test)) as advance:
-        for batch, posterior in posteriors(network, settings, batches(test, BATCH_SIZE)):
+        for batch, posterior in posteriors(network, settings, images_for(network, test)):
             for rule, probability_of in RULES.items():
                 probability = probability_of(posterior)
                 catalog = catalog_of_tiles(posterior, probability, first_image)
                 found[rule].append(catalog.detections)
                 expected[rule] += expected_numbers(posterior, probability)
-            first_image += len(batch.images)
-            advance(len(batch.images), "")
+            first_image += len(batch)
+            advance(len(batch), "")
     catalogs = {rule: Detections.concatenate(parts) for rule, parts in found.items()}
     truth = test.catalog()
     click.echo(tables.markdown(evaluate(truth, catalogs, test.settings["prior"])))

@@ -1,14 +1,21 @@
 """``npecat train``: train one variant on the stores of its prior."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import click
 import torch
 
 from npecat_sim.store import Store, store_path
-from npecat_train.checkpoint import BEST, VARIANTS
+from npecat_train.cache import CACHES
+from npecat_train.checkpoint import BEST, VARIANTS, RunSettings
 from npecat_train.factors import FLUX
+from npecat_train.network import NETWORKS
+from npecat_train.parallel import joined
+from npecat_train.plan import TRIAL_STEPS, plan
+from npecat_train.schedule import SCHEDULES
+from npecat_train.trainer import BATCH_SIZES, run_settings
 from npecat_train.trainer import train as train_variant
 
 from .options import DATA_OPTION, RUNS_OPTION
@@ -17,22 +24,95 @@ from .options import DATA_OPTION, RUNS_OPTION
 @click.command()
 @click.option("--variant", type=click.Choice(list(VARIANTS)), required=True, help="Network.")
 @click.option(
-    "--flux", type=click.Choice(list(FLUX)), default="lognormal", help="Family of flux posteriors."
+    "--network",
+    type=click.Choice(list(NETWORKS)),
+    default="default",
+    help="Size; wide is that of the paper's ancestor, 50 times the arithmetic.",
+)
+@click.option(
+    "--flux", type=click.Choice(list(FLUX)), default="mixture", help="Family of flux posteriors."
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=50, help="Passes over the store.")
+@click.option(
+    "--schedule",
+    type=click.Choice(SCHEDULES),
+    default="cosine",
+    help="Learning rate: a cosine after a warm-up, or the paper's steps.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help=f"Images a step.  [default: {BATCH_SIZES['cpu']} on a CPU, {BATCH_SIZES['cuda']} on GPUs]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of weights and image order.")
+@click.option(
+    "--cache",
+    type=click.Choice(CACHES),
+    default="auto",
+    help="Where to keep stores; auto: on the GPU, or in RAM, if they fit half of what is free.",
+)
+@click.option("--dry-run", is_flag=True, help="Only tell size, memory and time.")
 @DATA_OPTION
 @RUNS_OPTION
-def train(variant: str, flux: str, epochs: int, seed: int, data: Path, runs: Path) -> None:
-    """Train a variant; the same command goes on where it stopped."""
+def train(
+    variant: str,
+    network: str,
+    flux: str,
+    epochs: int,
+    schedule: str,
+    batch_size: int | None,
+    seed: int,
+    cache: str,
+    dry_run: bool,
+    data: Path,
+    runs: Path,
+) -> None:
+    """Train a variant; the same command goes on where it stopped.
+
+    On several GPUs: torchrun --nproc-per-node 8 -m npecat train ...
+    """
     prior = VARIANTS[variant]
     command = f"npecat simulate --prior {prior} --n 210000 --data {data}"
     images = Store(store_path(data, prior, "train"), command)
     validation = Store(store_path(data, prior, "validation"), command)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    start = time.perf_counter()
-    loss = train_variant(variant, flux, images, validation, runs / variant, epochs, seed, device)
-    click.echo(
-        f"{variant}: best validation loss {loss:.3f} nats an image, "
-        f"{time.perf_counter() - start:.0f} s on {device.type}; {runs / variant / BEST}"
-    )
+    with joined() as (team, device):
+        settings = run_settings(
+            variant,
+            images,
+            epochs,
+            seed,
+            flux,
+            schedule,
+            batch_size or BATCH_SIZES[device.type],
+            network,
+        )
+        if dry_run:
+            show_plan(settings, images, validation, device, cache)
+            return
+        start = time.perf_counter()
+        loss = train_variant(settings, images, validation, runs / variant, device, cache, team)
+        if team.is_first:
+            click.echo(
+                f"{variant}: best validation loss {loss:.3f} nats an image, "
+                f"{time.perf_counter() - start:.0f} s on {device.type}; {runs / variant / BEST}"
+            )
+
+
+def show_plan(
+    settings: RunSettings, images: Store, validation: Store, device: torch.device, cache: str
+) -> None:
+    """Print what the run would cost."""
+    cost = plan(settings, images, validation, device, cache)
+    kept = f"{cost.cache_bytes / 1e9:.2f} GB of images kept on {cost.home}"
+    rows = {
+        "network": f"{cost.n_parameters / 1e6:.2f} M parameters, {cost.gmac:.3f} GMAC an image",
+        "images": f"{len(images):,} for training, {len(validation):,} for validation",
+        "steps": f"{cost.n_steps:,} in {settings.epochs} epochs, batches of {settings.batch_size}",
+        "rate": f"{settings.schedule}, highest {settings.learning_rate:.2g}",
+        "memory": f"{cost.process_bytes / 1e9:.2f} GB in {TRIAL_STEPS} trial steps on {device}, "
+        + (kept if cost.home else "images streamed"),
+        "time": f"{timedelta(seconds=round(cost.seconds))} at {cost.images_per_second:,.0f} "
+        "images/s, from the trial steps and a validation batch, not compiled",
+    }
+    for name, value in rows.items():
+        click.echo(f"{name:<9}{value}")

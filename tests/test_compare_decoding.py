@@ -37,6 +37,7 @@ def test_command_prints_metrics_and_counts_of_both_rules(tmp_path):
         flux="mixture",
         epochs=1,
         batch_size=16,
+        schedule="cosine",
         learning_rate=1e-3,
         seed=0,
     )

@@ -1,11 +1,14 @@
 """Streaming a store: each image once, in an order that the seed and the epoch fix."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from npecat_sim.store import Store
 from npecat_train import loader
+from npecat_train.cache import CPU, Resident, Streamed
 from npecat_train.loader import batches
 from tests.stores import write_store
 
@@ -14,6 +17,11 @@ from tests.stores import write_store
 def store(tmp_path_factory):
     path = write_store(tmp_path_factory.mktemp("data"), "train", 130, images_per_chunk=10)
     return Store(path, "")
+
+
+@pytest.fixture(params=["streamed", "resident"])
+def images(store, request):
+    return Streamed(store, CPU) if request.param == "streamed" else Resident(store, CPU, CPU)
 
 
 @pytest.fixture(autouse=True)
@@ -27,37 +35,39 @@ def keys(stream) -> list[float]:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 200])
-def test_every_image_exactly_once(store, batch_size):
+def test_every_image_exactly_once(store, images, batch_size):
     stored = store.array("images")[:, 0, 0].tolist()
     assert len(set(stored)) == len(stored)
-    assert keys(batches(store, batch_size)) == stored
-    shuffled = keys(batches(store, batch_size, (0, 0)))
+    assert keys(batches(images, batch_size)) == stored
+    shuffled = keys(batches(images, batch_size, (0, 0)))
     assert sorted(shuffled) == sorted(stored) and shuffled != stored
 
 
-def test_order_follows_seed_and_epoch(store):
-    first = keys(batches(store, 16, (0, 0)))
-    assert keys(batches(store, 16, (0, 0))) == first
-    assert keys(batches(store, 16, (0, 1))) != first
-    assert keys(batches(store, 16, (1, 0))) != first
+def test_order_follows_seed_and_epoch(images):
+    first = keys(batches(images, 16, (0, 0)))
+    assert keys(batches(images, 16, (0, 0))) == first
+    assert keys(batches(images, 16, (0, 1))) != first
+    assert keys(batches(images, 16, (1, 0))) != first
 
 
 @pytest.mark.parametrize("first", [0, 1, 2, 4, 7, 9])
-def test_an_epoch_can_be_entered_anywhere(store, first):
-    assert keys(batches(store, 16, (3, 5), first)) == keys(batches(store, 16, (3, 5)))[16 * first :]
+def test_an_epoch_can_be_entered_anywhere(images, first):
+    assert (
+        keys(batches(images, 16, (3, 5), first)) == keys(batches(images, 16, (3, 5)))[16 * first :]
+    )
 
 
-def test_batches_are_full_but_the_last(store):
-    sizes = [len(batch.images) for batch in batches(store, 16, (0, 0))]
+def test_batches_are_full_but_the_last(images):
+    sizes = [len(batch.images) for batch in batches(images, 16, (0, 0))]
     assert sizes == [16] * 8 + [2] and len(sizes) == loader.n_batches(130, 16)
 
 
-def test_catalog_stays_with_its_image(store):
+def test_catalog_stays_with_its_image(store, images):
     whole = {
         float(i[0, 0]): n
         for i, n in zip(store.array("images"), store.array("catalog/count"), strict=True)
     }
-    for batch in batches(store, 16, (0, 0)):
+    for batch in batches(images, 16, (0, 0)):
         for image, count in zip(batch.images, batch.count, strict=True):
             assert whole[float(image[0, 0])] == count
 
@@ -65,10 +75,10 @@ def test_catalog_stays_with_its_image(store):
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("flip", [False, True])
 def test_turns_move_image_and_catalog_together(store, turns, flip):
-    batch = next(batches(store, 8))
+    batch = next(batches(Streamed(store, CPU), 8))
     spot = torch.zeros_like(batch.images)
     spot[:, 11, 30] = 1.0  # y, x
-    moved = loader.replace(
+    moved = replace(
         batch,
         images=spot,
         backgrounds=spot,

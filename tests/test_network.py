@@ -2,22 +2,35 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from npecat_train.checkpoint import RunSettings
 from npecat_train.factors import LOG_FLUX
 from npecat_train.inputs import Standardisation, network_inputs
-from npecat_train.network import ConvBlock, NetworkSize
+from npecat_train.network import NETWORKS, ConvBlock
 from npecat_train.posterior import TilePosterior, initial_outputs
 
 STANDARD = Standardisation((1.0,) * 6, (2.0,) * 6, 6.8, 0.2)
 
 
-def settings(variant="psf_aware", flux="lognormal") -> RunSettings:
-    return RunSettings(variant, "digest", STANDARD, NetworkSize(), flux, 1, 32, 1e-3, 0)
+def settings(variant="psf_aware", flux="lognormal", network="default") -> RunSettings:
+    return RunSettings(
+        variant,
+        "digest",
+        STANDARD,
+        NETWORKS[network],
+        flux,
+        1,
+        32,
+        schedule="paper",
+        learning_rate=1e-3,
+        seed=0,
+    )
 
 
-def test_48_blocks_most_at_tile_resolution_and_a_last_convolution():
-    network = settings().build_network()
+@pytest.mark.parametrize(("name", "n_at_tiles"), [("default", 47), ("wide", 42)])
+def test_48_blocks_most_at_tile_resolution_and_a_last_convolution(name, n_at_tiles):
+    network = settings(network=name).build_network()
     blocks = [module for module in network.modules() if isinstance(module, ConvBlock)]
     convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
     assert len(blocks) == 48 and len(convolutions) == 49
@@ -25,7 +38,21 @@ def test_48_blocks_most_at_tile_resolution_and_a_last_convolution():
     for block in blocks:
         block.register_forward_hook(lambda _, __, out: sizes.append(out.shape[-1]))
     network.eval()(torch.zeros(1, 2, 80, 80), torch.zeros(1, 7, 20, 20))
-    assert sizes.count(20) == 47
+    assert sizes.count(20) == n_at_tiles
+
+
+def test_wide_network_has_the_proportions_of_the_ancestor():
+    """7.3 M parameters and 5.9 GMAC an image, 57 % of it in six full-resolution 5 x 5 layers."""
+    network = settings(network="wide").build_network().eval()
+    n_parameters = sum(weights.numel() for weights in network.parameters())
+    assert n_parameters == pytest.approx(7.3e6, rel=0.02)
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 2, 80, 80), torch.zeros(1, 7, 20, 20))
+    flops = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
+    total = flops["Global"]
+    assert total / 2e9 == pytest.approx(5.9, rel=0.03)
+    full_resolution = sum(flops[f"TileNetwork.stem.{layer}"] for layer in range(6))
+    assert full_resolution / total == pytest.approx(0.57, abs=0.03)
 
 
 def test_context_reaches_forty_pixels():

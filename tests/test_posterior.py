@@ -4,11 +4,11 @@ import pytest
 import torch
 from scipy import stats
 
+from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import RunSettings
 from npecat_train.factors import FLUX, POSITION, SOURCE, TYPE
 from npecat_train.forward import image_losses, tile_posterior
 from npecat_train.inputs import Standardisation
-from npecat_train.loader import TrainingBatch
 from npecat_train.network import NetworkSize
 from npecat_train.posterior import TilePosterior, initial_outputs
 from npecat_train.tiles import tile_catalog
@@ -65,7 +65,7 @@ def test_likelihood_counts_position_type_and_flux_only_where_a_source_is():
 def test_likelihood_is_computed_in_single_precision_under_autocast(flux):
     standardisation = Standardisation((0.0,) * 6, (1.0,) * 6, 6.8, 0.2)
     size = NetworkSize(stem_channels=4, channels=8, hidden_channels=4)
-    settings = RunSettings("psf_aware", "", standardisation, size, flux, 1, 16, 1e-3, 0)
+    settings = RunSettings("psf_aware", "", standardisation, size, flux, 1, 16, "cosine", 1e-3, 0)
     torch.manual_seed(0)
     network = settings.build_network().eval()
     torch.nn.init.normal_(network.head.weight, std=0.1)

@@ -48,12 +48,10 @@ def aware(toy_store, tmp_path_factory) -> Path:
     """Folder of a psf_aware network that was trained on the toy store for seconds."""
     folder = tmp_path_factory.mktemp("aware")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "NetworkSize", lambda: SMALL)
-        patch.setattr(trainer, "WARM_UP_STEPS", 3)
-        patch.setattr(trainer, "LEARNING_RATE", 2e-2)
-        trainer.train(
-            "psf_aware", "lognormal", toy_store, toy_store, folder, 4, 0, torch.device("cpu")
-        )
+        patch.setitem(trainer.NETWORKS, "default", SMALL)
+        settings = trainer.run_settings("psf_aware", toy_store, epochs=4, flux="lognormal")
+        settings = replace(settings, learning_rate=2e-2)
+        trainer.train(settings, toy_store, toy_store, folder, torch.device("cpu"))
     return folder
 
 

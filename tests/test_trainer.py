@@ -10,15 +10,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.lock import locked
 from npecat_sim.store import Store
-from npecat_train import checkpoint, trainer
+from npecat_train import checkpoint, run, trainer
+from npecat_train.cache import Streamed
 from npecat_train.checkpoint import BEST, LAST, LOG, SETTINGS
+from npecat_train.learner import FACTORS, Learner
 from npecat_train.loader import batches
 from npecat_train.network import NetworkSize
 from npecat_train.predict import negative_log_likelihoods, predict
 from tests.stores import write_store
 
-SMALL = NetworkSize(stem_channels=4, channels=8, hidden_channels=4)
+SMALL = NetworkSize(4, 8, 4, bottlenecks=(1,), dilations=(1,))
 CPU = torch.device("cpu")
 
 
@@ -30,20 +33,19 @@ def stores(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def small_and_quick(monkeypatch):
-    monkeypatch.setattr(trainer, "NetworkSize", lambda: SMALL)
-    monkeypatch.setattr(trainer, "WARM_UP_STEPS", 3)
-    monkeypatch.setattr(trainer, "BATCH_SIZE", 16)
+def small(monkeypatch):
+    monkeypatch.setitem(trainer.NETWORKS, "default", SMALL)
 
 
-def train(stores, folder, epochs=2, variant="psf_aware", seed=0, flux="lognormal"):
-    return trainer.train(variant, flux, *stores, folder, epochs, seed, CPU)
+def train(stores, folder, epochs=2, variant="psf_aware", cache="auto", **options):
+    settings = trainer.run_settings(variant, stores[0], epochs, **options)
+    return trainer.train(settings, *stores, folder, CPU, cache)
 
 
 def interrupt_at(monkeypatch, n_steps):
     """Make the trainer save after every third step and die after ``n_steps``."""
     steps = []
-    whole_step = trainer.Run.train_step
+    whole_step = run.Run.train_step
 
     def step(self, *arguments):
         if len(steps) == n_steps:
@@ -51,8 +53,8 @@ def interrupt_at(monkeypatch, n_steps):
         steps.append(0)
         whole_step(self, *arguments)
 
-    monkeypatch.setattr(trainer, "CHECKPOINT_EVERY", 3)
-    monkeypatch.setattr(trainer.Run, "train_step", step)
+    monkeypatch.setattr(run, "CHECKPOINT_EVERY", 3)
+    monkeypatch.setattr(run.Run, "train_step", step)
 
 
 def test_loss_falls_and_everything_is_written(stores, tmp_path):
@@ -63,13 +65,15 @@ def test_loss_falls_and_everything_is_written(stores, tmp_path):
     assert (
         len(rows) == 4 and losses[-1] < losses[0] and best == pytest.approx(min(losses), rel=1e-5)
     )
-    assert [float(row["rate"]) for row in rows] == pytest.approx([3e-3, 3e-3, 3e-4, 3e-4])
+    assert [float(row["train"]) for row in rows] == sorted(
+        (float(row["train"]) for row in rows), reverse=True
+    )
     settings = json.loads((tmp_path / SETTINGS).read_text())
     assert settings["variant"] == "psf_aware" and settings["store_digest"] == stores[0].digest
     network, read = checkpoint.load_network(tmp_path / BEST)
     assert read.to_json() == settings
     assert len(predict(network, read, stores[1], "test").detections) >= 0
-    of_images = negative_log_likelihoods(network, read, batches(stores[1], 7))
+    of_images = negative_log_likelihoods(network, read, batches(Streamed(stores[1], CPU), 7))
     assert all(len(losses) == len(stores[1]) for losses in of_images.values())
     assert sum(losses.mean() for losses in of_images.values()) == pytest.approx(best, rel=1e-3)
 
@@ -123,14 +127,30 @@ def test_finished_run_is_left_alone(stores, tmp_path):
     assert (tmp_path / LAST).read_bytes() == before
 
 
+def test_kept_and_streamed_images_train_the_same(stores, tmp_path):
+    for cache in ("none", "ram"):
+        train(stores, tmp_path / cache, cache=cache)
+    assert (tmp_path / "none" / LAST).read_bytes() == (tmp_path / "ram" / LAST).read_bytes()
+
+
+def test_loss_that_is_not_finite_stops_the_run_and_is_not_saved(stores, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "CHECKPOINT_EVERY", 3)
+    settings = replace(trainer.run_settings("psf_aware", stores[0], epochs=1), learning_rate=1e30)
+    with pytest.raises(NpecatError, match=r"not finite at epoch 1, step 3, and not saved; "):
+        trainer.train(settings, *stores, tmp_path, CPU)
+    assert {path.name for path in tmp_path.iterdir()} == {SETTINGS}
+
+
+def test_one_process_a_run(stores, tmp_path):
+    with locked(tmp_path / "psf_aware"), pytest.raises(NpecatError, match="is being written by"):
+        train(stores, tmp_path / "psf_aware")
+
+
 def test_early_stopping(stores, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "PATIENCE", 2)
+    monkeypatch.setattr(run, "PATIENCE", 2)
+    losses = iter(map(float, range(9)))
     monkeypatch.setattr(
-        trainer.Run,
-        "validate",
-        lambda self, store: dict.fromkeys(
-            ("source", "position", "type", "flux"), float(self.epoch)
-        ),
+        Learner, "validate", lambda self, batches: dict.fromkeys(FACTORS, next(losses))
     )
     train(stores, tmp_path, epochs=9)
     assert len((tmp_path / LOG).read_text().splitlines()) == 1 + 3  # the best epoch and two more
@@ -138,7 +158,13 @@ def test_early_stopping(stores, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "name"),
-    [({"seed": 1}, "seed"), ({"epochs": 3}, "epochs"), ({"flux": "mixture"}, "flux")],
+    [
+        ({"seed": 1}, "seed"),
+        ({"epochs": 3}, "epochs"),
+        ({"flux": "lognormal"}, "flux"),
+        ({"schedule": "paper"}, "schedule"),
+        ({"batch_size": 8}, "batch_size"),
+    ],
 )
 def test_run_of_other_settings_is_refused(stores, tmp_path, change, name):
     train(stores, tmp_path, epochs=1)
@@ -172,3 +198,28 @@ def test_damaged_checkpoints_are_refused(stores, tmp_path):
     os.truncate(path, 5000)
     with pytest.raises(NpecatError, match="not a whole npecat checkpoint"):
         checkpoint.load_network(path)
+
+
+def test_damaged_state_is_not_resumed(stores, tmp_path):
+    train(stores, tmp_path, epochs=1)
+    path = tmp_path / LAST
+    tensors, settings, state = checkpoint.load(path)
+    moment = "optimiser.3.exp_avg"
+    damages = {
+        "network.head.bias are not finite": {"network.head.bias": torch.tensor([torch.nan])},
+        f"does not fit its own settings: {moment} is of shape": {moment: torch.zeros(2)},
+        "does not fit its own settings: .*network.head.bias|size mismatch": {
+            "network.head.bias": torch.zeros(3)
+        },
+    }
+    for message, damage in damages.items():
+        checkpoint.save(path, {**tensors, **damage}, settings, state)
+        with pytest.raises(NpecatError, match=message) as error:
+            train(stores, tmp_path, epochs=1)
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+    without = {name: tensor for name, tensor in tensors.items() if name != moment}
+    for content in ((without, state), (tensors, {"epoch": 1, "unknown": 2})):
+        checkpoint.save(path, content[0], settings, content[1])
+        with pytest.raises(NpecatError, match="does not fit its own settings"):
+            train(stores, tmp_path, epochs=1)

@@ -1,0 +1,113 @@
+"""A network in training: its weights, its optimiser, and the step that changes both.
+
+A step never waits for the device: what it returns stays there until somebody reads it.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from npecat_train.batch import TrainingBatch
+from npecat_train.batch_norm import join_batch_norm
+from npecat_train.checkpoint import RunSettings
+from npecat_train.forward import image_losses, tile_posterior
+from npecat_train.parallel import ALONE, Team
+
+FACTORS = ("source", "position", "type", "flux")
+"""What the loss is made of, in the order of all vectors of losses."""
+
+GRADIENT_NORM = 10.0
+"""Longer gradients are cut: with scale floors this low, one misplaced bright star gives 1e6."""
+
+LEAST_COMPILED_STEPS = 1000
+"""Compiling takes 15 s on a CPU core and saves a fifth of a step of 0.2 s: shorter runs lose."""
+
+
+class Learner:
+    """One network and its optimiser on one device, with fresh weights that follow from the seed.
+
+    n_steps: optimiser steps of the whole run. team: the processes that train it together.
+    """
+
+    def __init__(
+        self, settings: RunSettings, device: torch.device, n_steps: int, team: Team = ALONE
+    ):
+        self.settings, self.device, self.team = settings, device, team
+        torch.manual_seed(settings.seed)
+        torch.backends.cudnn.benchmark = True  # all batches but the last have one shape
+        network = settings.build_network().to(device)
+        join_batch_norm(network, team)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(), lr=settings.learning_rate, fused=True
+        )
+        # Sums over processes cannot be compiled; the C compiler is PyTorch's own need.
+        pays = n_steps >= LEAST_COMPILED_STEPS and team.size == 1 and shutil.which("cc")
+        if pays:
+            torch._dynamo.config.suppress_errors = True  # where compiling fails, go on without
+        self._whole_batch_network: Callable[[Tensor, Tensor], Tensor] = (
+            torch.compile(self.network, dynamic=False) if pays else self.network
+        )
+
+    def step(self, batch: TrainingBatch, learning_rate: float) -> Tensor:
+        """One optimiser step on a global batch; returns its mean losses, float32 (factor,)."""
+        self.network.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+        is_whole = len(batch) == self.settings.batch_size
+        network = self._whole_batch_network if is_whole else self.network
+        losses = self._losses(network, batch).sum(dim=1) / len(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        losses.sum().backward()
+        self.team.sum_gradients(self.network.parameters())
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
+        self.optimiser.step()
+        return self.team.sum(losses.detach())
+
+    def validate(self, batches: Iterable[TrainingBatch]) -> dict[str, float]:
+        """Mean loss of each factor over all images, nats an image."""
+        self.network.eval()
+        total = torch.zeros(len(FACTORS), dtype=torch.float64, device=self.device)
+        n_images = 0
+        with torch.inference_mode():
+            for batch in batches:
+                total += self._losses(self.network, batch).sum(dim=1, dtype=torch.float64)
+                n_images += len(batch)
+        means = self.team.sum(total) / n_images
+        return dict(zip(FACTORS, means.tolist(), strict=True))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and the optimiser's moments, by name."""
+        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{name}": t for name, t in moments.items()}
+        return tensors
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of tensors(); raises RuntimeError or KeyError where they do not fit."""
+        self.network.load_state_dict(_under("network.", tensors))
+        moments = {}
+        for index, weights in enumerate(self.network.parameters()):
+            moments[index] = _under(f"optimiser.{index}.", tensors)
+            # The fused optimiser walks memory, so a moment must lie there as its weights do.
+            for name in ("exp_avg", "exp_avg_sq"):
+                stored = moments[index][name]
+                if stored.shape != weights.shape:
+                    raise RuntimeError(f"optimiser.{index}.{name} is of shape {list(stored.shape)}")
+                moments[index][name] = torch.empty_like(weights.detach()).copy_(stored)
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+
+    def _losses(self, network: Callable[[Tensor, Tensor], Tensor], batch: TrainingBatch) -> Tensor:
+        """Of this process's part of a batch: float32 (factor, image)."""
+        part = batch.share(self.team.rank, self.team.size)
+        posterior = tile_posterior(network, self.settings, part)
+        losses = image_losses(posterior, part)
+        return torch.stack([losses[name] for name in FACTORS])
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with a prefix, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,185 @@
+"""The state of one training run: where it is, how it does, and the files that keep both.
+
+The order of images, their turns and flips follow from (seed, epoch, batch); weights, optimiser and
+all that decides what comes next lie in the last checkpoint. So a run that was killed computes what
+an undisturbed one does. Files are replaced in one step, the best checkpoint before the last, and
+the log is written from what the last checkpoint tells: whatever is lost by a kill is made again.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from npecat_sim.errors import NpecatError
+from npecat_sim.files import write_json
+from npecat_train import checkpoint, log
+from npecat_train.batch import TrainingBatch
+from npecat_train.checkpoint import BEST, LAST, SETTINGS, RunSettings
+from npecat_train.learner import FACTORS, Learner
+from npecat_train.schedule import learning_rate
+
+PATIENCE = 10
+"""Epochs without a lower validation loss before training stops."""
+
+CHECKPOINT_EVERY = 1000
+"""Steps between checkpoints inside an epoch: a minute or two of work on two CPU cores."""
+
+READ_EVERY = 50
+"""Steps between looks at the loss; a GPU that is asked for it has to finish what it was given."""
+
+SMOOTHING = 0.02
+"""Weight of the newest step in the loss that is shown."""
+
+
+@dataclass
+class State:
+    """Where a run is: ``step`` of the epoch comes next, ``history`` is a log row an epoch."""
+
+    epoch: int = 0
+    step: int = 0
+    best_loss: float = math.inf
+    epochs_without_gain: int = 0
+    history: list[log.Row] = field(default_factory=list)
+
+
+class Run:
+    """One run in its folder; goes on from the last checkpoint if there is one.
+
+    n_images: of the training store. Raises NpecatError if the folder holds a run of other settings
+    or a checkpoint that is damaged.
+    """
+
+    def __init__(
+        self, settings: RunSettings, folder: Path, learner: Learner, n_images: int, n_steps: int
+    ):
+        self.settings, self.folder, self.learner = settings, folder, learner
+        self.n_images, self.n_steps = n_images, n_steps
+        self.state = State()
+        self._smooth, self._epoch_sum = torch.zeros(
+            (2, len(FACTORS)), dtype=torch.float64, device=learner.device
+        )
+        self.note = ""
+        if (folder / LAST).exists():
+            self._resume()
+        self.board: log.TensorBoard | None = None
+        if learner.team.is_first:
+            folder.mkdir(parents=True, exist_ok=True)
+            for unfinished in folder.glob(".*.partial"):  # of a run that was killed while it wrote
+                unfinished.unlink()
+            write_json(folder / SETTINGS, settings.to_json())
+            if self.state.history:
+                log.write_csv(folder, self.state.history)
+            self.board = log.TensorBoard(folder, first_epoch=self.state.epoch + 1)
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Optimiser steps of an epoch."""
+        return self.n_steps // self.settings.epochs
+
+    @property
+    def steps_done(self) -> int:
+        """Optimiser steps from the start of the run."""
+        return self.state.epoch * self.steps_an_epoch + self.state.step
+
+    @property
+    def is_finished(self) -> bool:
+        """True after the last epoch, or when the validation loss has long ceased to fall."""
+        done = self.state.epoch >= self.settings.epochs
+        return done or self.state.epochs_without_gain >= PATIENCE
+
+    def train_step(self, batch: TrainingBatch) -> None:
+        """One optimiser step on the next batch of the epoch, turned and flipped at random."""
+        state = self.state
+        choice = np.random.default_rng((self.settings.seed, state.epoch, state.step)).integers(8)
+        batch = batch.turned(int(choice) % 4, bool(choice >= 4))
+        losses = self.learner.step(batch, self._rate(self.steps_done)).double()
+        if self.steps_done == 0:
+            self._smooth.copy_(losses)
+        self._smooth.lerp_(losses, SMOOTHING)
+        self._epoch_sum.add_(losses, alpha=len(batch))
+        state.step += 1
+        if state.step % READ_EVERY == 0:
+            self._read_losses()
+        if state.step % CHECKPOINT_EVERY == 0:
+            self.save()
+
+    def finish_epoch(self, validation: dict[str, float]) -> None:
+        """Log the epoch, keep the weights if they are the best so far, save the state.
+
+        validation: mean loss by factor over the validation store, nats an image.
+        """
+        self._read_losses()
+        state, loss = self.state, sum(validation.values())
+        row: log.Row = {
+            "epoch": state.epoch + 1,
+            "images": (state.epoch + 1) * self.n_images,
+            "rate": self._rate(self.steps_done - 1),
+            "train": float(self._epoch_sum.sum()) / self.n_images,
+            "validation": loss,
+            **validation,
+        }
+        state.history.append(row)
+        state.epochs_without_gain += 1
+        if loss < state.best_loss:
+            state.best_loss, state.epochs_without_gain = loss, 0
+            self._save_best()
+        if self.board:
+            self.board.write(row)
+        state.epoch, state.step = state.epoch + 1, 0
+        self._epoch_sum.zero_()
+        self.save()
+        if self.learner.team.is_first:
+            log.write_csv(self.folder, state.history)
+
+    def save(self) -> None:
+        """Write all that a resumed run needs; raises NpecatError where a number is not finite."""
+        self._read_losses()
+        tensors = self.learner.tensors()
+        if not torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).all():
+            raise self._not_finite("weights are")
+        tensors |= {"loss.smooth": self._smooth, "loss.epoch_sum": self._epoch_sum}
+        if self.learner.team.is_first:
+            checkpoint.save(self.folder / LAST, tensors, self.settings, asdict(self.state))
+
+    def _save_best(self) -> None:
+        if self.learner.team.is_first:
+            state = {"epoch": self.state.epoch + 1, "validation": self.state.history[-1]}
+            weights = self.learner.network.state_dict()
+            checkpoint.save(self.folder / BEST, weights, self.settings, state)
+
+    def _resume(self) -> None:
+        path = self.folder / LAST
+        tensors, settings, state = checkpoint.load(path)
+        here, there = self.settings.to_json(), settings.to_json()
+        for name, value in here.items():
+            if there[name] != value:
+                raise NpecatError(
+                    f"{self.folder} holds a run with {name} = {there[name]}, not {value}; "
+                    "choose another --runs or delete it"
+                )
+        with checkpoint.fitting(path):
+            self.state = State(**state)
+            self._smooth.copy_(tensors["loss.smooth"])
+            self._epoch_sum.copy_(tensors["loss.epoch_sum"])
+            self.learner.load(tensors)
+
+    def _rate(self, step: int) -> float:
+        settings = self.settings
+        return learning_rate(settings.schedule, settings.learning_rate, step, self.n_steps)
+
+    def _read_losses(self) -> None:
+        """Fetch the losses from the device; a bad one stays in the sum until it is seen here."""
+        smooth, epoch_sum = torch.stack([self._smooth, self._epoch_sum]).tolist()
+        if not math.isfinite(sum(epoch_sum)):
+            raise self._not_finite("loss is")
+        factors = ", ".join(f"{n} {loss:.2f}" for n, loss in zip(FACTORS, smooth, strict=True))
+        self.note = f"loss {sum(smooth):.2f}: {factors}"
+
+    def _not_finite(self, what: str) -> NpecatError:
+        return NpecatError(
+            f"{self.folder}: the {what} not finite at epoch {self.state.epoch + 1}, step "
+            f"{self.state.step}, and not saved; train again with another --seed and --runs"
+        )

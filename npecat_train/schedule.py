@@ -1,0 +1,38 @@
+"""The learning rate of every step."""
+
+import math
+
+SCHEDULES = ("cosine", "paper")
+
+PAPER_RATE = 1e-3
+DECAY_AT, DECAY_BY = 0.64, 0.1
+"""The paper's rate falls by a factor 0.1 after 32 of its 50 epochs (Patel et al. 2025)."""
+
+COSINE_RATE, COSINE_BATCH_SIZE = 3e-3, 16
+"""Three times the paper's rate, for a network a tenth as large: in batches of 16 the validation
+loss after 30,000 images was 11.8 nats an image."""
+
+WARM_UP_STEPS, WARM_UP_SHARE = 200, 0.1
+"""The cosine begins with a linear rise over so many steps, at most this share of all: Adam has not
+yet seen how large the gradients are."""
+
+
+def peak_rate(schedule: str, batch_size: int) -> float:
+    """The highest rate of a run.
+
+    The cosine's goes with the root of the batch size, as Adam's noise does (Malladi et al. 2022,
+    arXiv:2205.10287); the paper's is one number.
+    """
+    if schedule == "paper":
+        return PAPER_RATE
+    return COSINE_RATE * math.sqrt(batch_size / COSINE_BATCH_SIZE)
+
+
+def learning_rate(schedule: str, peak: float, step: int, n_steps: int) -> float:
+    """The rate of step number ``step``, from 0, of ``n_steps`` that a run has in all."""
+    if schedule == "paper":
+        return peak * (DECAY_BY if step >= DECAY_AT * n_steps else 1.0)
+    rise = min(WARM_UP_STEPS, WARM_UP_SHARE * n_steps)
+    if step < rise:
+        return peak * (step + 1) / (rise + 1)
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / (n_steps - rise)))

@@ -1,0 +1,123 @@
+"""Speed and memory of training: ``python -m npecat.bench_train``.
+
+Streams a store without training, then trains on it while it streams, compiled as a long run is.
+Then the default network and ``wide`` take turns on the same batch, both uncompiled, so that
+whatever else the machine does slows both alike.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from npecat_sim.store import Store
+from npecat_train.batch import TrainingBatch
+from npecat_train.cache import Images, Streamed
+from npecat_train.forward import tile_posterior
+from npecat_train.learner import LEAST_COMPILED_STEPS, Learner
+from npecat_train.loader import batches
+from npecat_train.network import NETWORKS
+from npecat_train.parallel import joined
+from npecat_train.trainer import BATCH_SIZES, run_settings
+
+from .bench_simulate import peak_memory
+from .options import STORE_ARGUMENT
+
+RATE = 1e-4
+"""Of learning, low enough that no network goes astray."""
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Time of some work, until the device has done it."""
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def loader_rate(images: Images, batch_size: int) -> float:
+    """Images per second that one epoch of streaming gives."""
+    return len(images) / seconds(
+        lambda: [None for _ in batches(images, batch_size, (0, 0))], images.device
+    )
+
+
+def training_rate(learner: Learner, images: Images, n_steps: int) -> tuple[float, float]:
+    """Images per second trained while streaming, and the share of the time that waits for data."""
+    stream = batches(images, learner.settings.batch_size, (0, 0))
+    for batch in islice(stream, 3):
+        learner.step(batch, RATE)
+    waited, n_images = 0.0, 0
+
+    def steps() -> None:
+        nonlocal waited, n_images
+        for _ in range(n_steps):
+            asked = time.perf_counter()
+            batch = next(stream)
+            waited += time.perf_counter() - asked
+            learner.step(batch, RATE)
+            n_images += len(batch)
+
+    total = seconds(steps, images.device)
+    return n_images / total, waited / total
+
+
+def rates_in_turn(
+    learners: dict[str, Learner], batch: TrainingBatch, rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Images per second in training and in inference by name, medians over the rounds."""
+
+    def infer(learner: Learner) -> None:
+        learner.network.eval()
+        with torch.inference_mode():
+            tile_posterior(learner.network, learner.settings, batch)
+
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in learners}
+    for _ in range(1 + rounds):
+        for name, learner in learners.items():
+            training = seconds(partial(learner.step, batch, RATE), learner.device)
+            inference = seconds(partial(infer, learner), learner.device)
+            times[name].append((training, inference))
+    medians = {name: np.median(taken[1:], axis=0) for name, taken in times.items()}
+    return {name: tuple(len(batch) / median) for name, median in medians.items()}
+
+
+@click.command(context_settings={"show_default": True})
+@STORE_ARGUMENT
+@click.option("--batch-size", type=click.IntRange(min=1), help="As npecat train.")
+@click.option("--steps", default=100, help="Of training while streaming; one epoch at most.")
+@click.option("--rounds", default=5, help="Of the comparison with wide.")
+def bench_train(path: Path, batch_size: int | None, steps: int, rounds: int) -> None:
+    """Measure how fast networks train on STORE."""
+    store = Store(path, "npecat simulate --prior many --n 20000")
+    with joined() as (_, device):
+        size = batch_size or BATCH_SIZES[device.type]
+        images = Streamed(store, device)
+        settings = {
+            n: run_settings("psf_aware", store, epochs=1, batch_size=size, network=n)
+            for n in NETWORKS
+        }
+        loader = loader_rate(images, size)
+        learner = Learner(settings["default"], device, LEAST_COMPILED_STEPS)
+        training, waiting = training_rate(learner, images, min(steps, len(store) // size - 3))
+        on_gpu = device.type == "cuda"
+        memory = torch.cuda.max_memory_allocated(device) if on_gpu else peak_memory()
+        print(f"on {device}, batches of {size}, {torch.get_num_threads()} threads")
+        print(f"loader        {loader:,.0f} images/s, {loader / training:.1f} times training's")
+        print(f"training      {training:,.0f} images/s, {waiting:.2%} of the time waits for data")
+        print(f"peak memory   {memory / 1e9:.2f} GB")
+        learners = {name: Learner(one, device, n_steps=0) for name, one in settings.items()}
+        rates = rates_in_turn(learners, next(batches(images, size)), rounds)
+        for index, what in enumerate(("training", "inference")):
+            fast, wide = rates["default"][index], rates["wide"][index]
+            print(f"{what:<14}{fast:,.1f} images/s, wide {wide:,.2f}: {fast / wide:.1f} times")
+
+
+if __name__ == "__main__":
+    bench_train()

@@ -1,0 +1,39 @@
+"""A training of a few steps that tells what it did: run by test_parallel.py, under torchrun too.
+
+Arguments: a folder of stores and one to write to.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from npecat_sim.store import Store, store_path
+from npecat_train import forward, trainer
+from npecat_train.learner import Learner
+from npecat_train.network import NetworkSize
+from npecat_train.parallel import joined
+
+SMALL = NetworkSize(4, 8, 4, bottlenecks=(1,), dilations=(1,))
+
+
+def main(data: Path, out: Path) -> None:
+    """Train for two epochs in float32; every process writes what it saw of each step."""
+    forward.has_bfloat16 = lambda device: False
+    steps, whole_step = [], Learner.step
+
+    def told(learner, batch, rate):
+        losses = whole_step(learner, batch, rate)
+        steps.append({"images": batch.images[:, 0, 0].tolist(), "losses": losses.tolist()})
+        return losses
+
+    Learner.step = told  # type: ignore[method-assign]
+    trainer.NETWORKS["default"] = SMALL
+    stores = [Store(store_path(data, "one", split), "") for split in ("train", "validation")]
+    with joined() as (team, device):
+        settings = trainer.run_settings("psf_aware", stores[0], epochs=2)
+        trainer.train(settings, *stores, out / "run", device, team=team)
+        (out / f"steps{team.rank}.json").write_text(json.dumps(steps))
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

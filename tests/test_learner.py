@@ -1,0 +1,89 @@
+"""A training step: what a GPU would have to wait for, and that it runs on one."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from npecat_sim.store import Store
+from npecat_train import learner, trainer
+from npecat_train.cache import CPU, Resident, Streamed
+from npecat_train.learner import Learner
+from npecat_train.loader import batches
+from npecat_train.network import NetworkSize
+from tests.stores import write_store
+
+SMALL = NetworkSize(4, 8, 4, bottlenecks=(1,), dilations=(1,))
+
+WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "unique", "equal"}
+"""Operations whose result, or its size, the host must know to go on."""
+
+
+class Operations(TorchDispatchMode):
+    """Notes the names of all operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.overloadpacket.__name__)
+        if func.overloadpacket.__name__ == "index" and any(
+            index is not None and index.dtype == torch.bool for index in args[1]
+        ):
+            self.names.add("nonzero")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(write_store(tmp_path_factory.mktemp("data"), "train", 48), "")
+
+
+@pytest.fixture
+def settings(store):
+    return replace(trainer.run_settings("psf_aware", store, epochs=1), network=SMALL)
+
+
+def test_a_step_reads_nothing_from_the_device(store, settings):
+    batch = next(batches(Streamed(store, CPU), 16))
+    one = Learner(settings, CPU, n_steps=3)
+    with Operations() as seen:
+        one.step(batch.turned(3, True), 1e-3)
+    assert "convolution" in seen.names and not seen.names & WAITING
+    with Operations() as seen:
+        float(batch.flux[batch.present].sum())
+    assert seen.names & WAITING == {"_local_scalar_dense", "nonzero"}  # it does see them
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # its own
+def test_compiled_step_equals_the_plain_one(store, settings, monkeypatch):
+    plain = Learner(settings, CPU, n_steps=3)
+    monkeypatch.setattr(learner, "LEAST_COMPILED_STEPS", 3)
+    compiled = Learner(settings, CPU, n_steps=3)
+    assert plain._whole_batch_network is plain.network
+    assert compiled._whole_batch_network is not compiled.network
+    for batch in batches(Streamed(store, CPU), 16):
+        losses = [one.step(batch, 1e-3) for one in (plain, compiled)]
+        torch.testing.assert_close(*losses, rtol=2e-2, atol=1e-2)
+
+
+@pytest.mark.gpu
+def test_steps_on_a_gpu_never_wait(store, settings):
+    gpu = torch.device("cuda")
+    kept = Resident(store, gpu, gpu)
+    pairs = zip(batches(kept, 16, (0, 0)), batches(Streamed(store, gpu), 16, (0, 0)), strict=True)
+    for one, other in pairs:
+        for name, tensor in vars(one).items():
+            assert tensor.is_cuda and torch.equal(tensor.cpu(), getattr(other, name).cpu()), name
+    batch = next(batches(kept, 16))
+    one = Learner(settings, gpu, n_steps=1000)
+    one.step(batch, 1e-3)  # compiles
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        losses = [one.step(batch.turned(1, True), 1e-3) for _ in range(3)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.stack(losses).isfinite().all()
