@@ -25,9 +25,6 @@ FLUX_SCALE = (2e-4, 5.0)
 Table 1, 1184 nanomaggies or 1.2e6 electrons, has Cramer-Rao bounds of about 1.5 px / sqrt(1.2e6)
 = 0.0014 px and 1 / sqrt(1.2e6) = 0.0009: the floors lie below them, so that they never act."""
 
-LOG_FLUX = 1.0
-"""About the log of the median flux of Table 1, nanomaggies: where an untrained network begins."""
-
 MIXTURE_SCALES = (0.1, 0.4, 1.2)
 """Standard deviations of log flux with which the components begin. Fitted to the features of a
 trained network, three components with a shared location bring the loss of flux from 1.37 nats a
@@ -102,10 +99,11 @@ POSITION = Factor((0.0, 0.0, 1.0, 1.0), _position)
 TYPE = Factor((0.0,), _bernoulli)
 
 FLUX: dict[str, Factor[LogNormal] | Factor[LogNormalMixture]] = {
-    "lognormal": Factor((LOG_FLUX, 1.0), _log_normal),
+    "lognormal": Factor((0.0, 1.0), _log_normal),
     "mixture": Factor(
-        (LOG_FLUX, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, *map(_raw_scale, MIXTURE_SCALES)),
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, *map(_raw_scale, MIXTURE_SCALES)),
         _log_normal_mixture,
     ),
 }
-"""The families of the flux: the paper's, and one with a narrow core and wide tails."""
+"""The families of the flux: the paper's, and one with a narrow core and wide tails. Both begin
+around 1, in units of the flux in an aperture."""

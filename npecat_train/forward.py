@@ -1,6 +1,7 @@
 """From a batch to its posterior and its loss: the path that training and prediction share."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ def tile_posterior(
 
     network: a TileNetwork, perhaps compiled.
     """
-    pixel_maps, tile_maps = network_inputs(
+    inputs = network_inputs(
         batch.images,
         batch.backgrounds,
         batch.electrons_per_nmgy,
@@ -36,10 +37,12 @@ def tile_posterior(
         settings.standardisation,
         settings.use_psf,
     )
-    device = pixel_maps.device
+    device = inputs.pixel_maps.device
     with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
-        raw = network(pixel_maps.to(memory_format=torch.channels_last), tile_maps)
-    return TilePosterior.from_raw(raw.float(), settings.flux)
+        pixel_maps = inputs.pixel_maps.to(memory_format=torch.channels_last)
+        raw = network(pixel_maps, inputs.tile_maps)
+    posterior = TilePosterior.from_raw(raw.float(), settings.flux)
+    return replace(posterior, flux=posterior.flux.times(inputs.aperture_flux))
 
 
 def image_losses(posterior: TilePosterior, batch: TrainingBatch) -> dict[str, Tensor]:

@@ -48,6 +48,10 @@ class LogNormal(Distributions):
         """Where the density is highest."""
         return torch.exp(self.loc - self.scale**2)
 
+    def times(self, factor: Tensor) -> "LogNormal":
+        """The distribution of the value times a positive number."""
+        return LogNormal(self.loc + factor.log(), self.scale)
+
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws, (n, ...)."""
         return torch.exp(self.loc + self.scale * normal(self.loc, n, generator))
@@ -103,6 +107,10 @@ class LogNormalMixture(Distributions):
             log_value = ((share * mixture.loc).sum(dim=-1) - 1) / share.sum(dim=-1)
         best = (mixture._log_density(log_value) - log_value).argmax(dim=-1, keepdim=True)
         return log_value.gather(-1, best).squeeze(-1).exp()
+
+    def times(self, factor: Tensor) -> "LogNormalMixture":
+        """The distribution of the value times a positive number."""
+        return LogNormalMixture(self.logit, self.loc + factor.log()[..., None], self.scale)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draws, (n, ...)."""

@@ -2,9 +2,11 @@
 
 Adapted from YOLOv5's C3 modules. The first blocks bring the image to the tiles; all others work
 at tile resolution, where most of what matters can be seen for a hundredth of the arithmetic.
+``python -m npecat.compare_networks`` is the experiment that the widths come from.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,22 +17,30 @@ TILE_SIZE = 4
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """Widths and depths; the sum of blocks is stem_blocks + 1 + sum(3 + 2 n) over the C3 modules.
+    """Widths and depths; each number of a tuple stands for a block or a C3 module.
 
-    stem_blocks: of 5 x 5 pixels at the full resolution, before one brings the image to the tiles.
+    pixel_channels: of the 5 x 5 blocks at full resolution. half_channels: of the blocks at half
+    of it, the first of which goes down with 4 x 4, the others 3 x 3. channels: at the tiles.
+    hidden_channels, bottlenecks, dilations: of the C3 modules there.
     """
 
-    stem_channels: int = 16
-    channels: int = 64
-    hidden_channels: int = 32
-    bottlenecks: tuple[int, ...] = (4, 4, 4, 5)
-    dilations: tuple[int, ...] = (1, 1, 2, 1)
-    stem_blocks: int = 1
+    pixel_channels: tuple[int, ...]
+    half_channels: tuple[int, ...]
+    channels: int
+    hidden_channels: int
+    bottlenecks: tuple[int, ...]
+    dilations: tuple[int, ...]
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of convolution, batch norm and SiLU in all."""
+        into_tiles = len(self.pixel_channels) + len(self.half_channels) + 1
+        return into_tiles + sum(3 + 2 * depth for depth in self.bottlenecks)
 
 
 NETWORKS = {
-    "default": NetworkSize(),
-    "wide": NetworkSize(64, 128, 192, (5, 5, 6), (1, 1, 1), stem_blocks=6),
+    "default": NetworkSize((16,), (32, 32), 64, 32, (4, 4, 4, 4), (1, 1, 2, 1)),
+    "wide": NetworkSize((64,) * 6, (), 128, 192, (5, 5, 6), (1, 1, 1)),
 }
 """Networks of 48 blocks by name. ``wide`` has the proportions of the paper's ancestor: 7.3 M
 parameters and 6 GMAC an image, more than half of them in six layers at the full resolution."""
@@ -102,11 +112,7 @@ class TileNetwork(nn.Module):
     ):
         super().__init__()
         width = size.channels
-        stem_in = [n_pixel_maps] + [size.stem_channels] * (size.stem_blocks - 1)
-        self.stem = nn.Sequential(
-            *(ConvBlock(n, size.stem_channels, 5, padding=2) for n in stem_in),
-            ConvBlock(size.stem_channels, width, 2 * TILE_SIZE, stride=TILE_SIZE, padding=2),
-        )
+        self.stem = _stem(n_pixel_maps, size)
         n_in = [width + n_tile_maps] + [width] * (len(size.bottlenecks) - 1)
         self.body = nn.Sequential(
             *(
@@ -124,3 +130,20 @@ class TileNetwork(nn.Module):
         features = self.body(tiles)
         with torch.autocast(features.device.type, enabled=False):
             return self.head(features.float())
+
+
+def _stem(n_in: int, size: NetworkSize) -> nn.Sequential:
+    """The blocks that bring the pixels to the tiles."""
+    pixels, half = size.pixel_channels, size.half_channels
+    blocks = [ConvBlock(n, n_out, 5, padding=2) for n, n_out in pairwise((n_in, *pixels))]
+    last, to_go = pixels[-1], TILE_SIZE
+    if half:
+        blocks.append(_down(last, half[0], 2))
+        blocks += [ConvBlock(n, n_out, 3, padding=1) for n, n_out in pairwise(half)]
+        last, to_go = half[-1], TILE_SIZE // 2
+    return nn.Sequential(*blocks, _down(last, size.channels, to_go))
+
+
+def _down(n_in: int, n_out: int, factor: int) -> ConvBlock:
+    """A block whose output has 1 / factor of the pixels along each side."""
+    return ConvBlock(n_in, n_out, 2 * factor, stride=factor, padding=factor // 2)

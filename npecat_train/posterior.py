@@ -37,7 +37,10 @@ class TilePosterior(Distributions):
 
     @classmethod
     def from_raw(cls, raw: Tensor, flux: str) -> "TilePosterior":
-        """Read the network's output, (batch, output, row, column), at least in float32."""
+        """Read the network's output, (batch, output, row, column), at least in float32.
+
+        The flux is in units of the network's choice, see forward.tile_posterior.
+        """
         factors = SOURCE, POSITION, TYPE, FLUX[flux]
         source, position, galaxy, flux_outputs = raw.split([f.n_outputs for f in factors], dim=1)
         return cls(

@@ -13,7 +13,7 @@ from npecat_train.learner import Learner
 from npecat_train.network import NetworkSize
 from npecat_train.parallel import joined
 
-SMALL = NetworkSize(4, 8, 4, bottlenecks=(1,), dilations=(1,))
+SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
 
 
 def main(data: Path, out: Path) -> None:

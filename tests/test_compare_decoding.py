@@ -10,7 +10,7 @@ from npecat.compare_decoding import compare_decoding, expected_numbers, numbers
 from npecat_sim.store import Store
 from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, RunSettings
-from npecat_train.inputs import measure_standardisation
+from npecat_train.inputs import measure_standardisation, n_tile_maps
 from npecat_train.network import NetworkSize
 from npecat_train.posterior import TilePosterior
 from tests.stores import write_store
@@ -33,7 +33,7 @@ def test_command_prints_metrics_and_counts_of_both_rules(tmp_path):
         variant="psf_unaware",
         store_digest=store.digest,
         standardisation=measure_standardisation(store),
-        network=NetworkSize(4, 8, 4, bottlenecks=(1,), dilations=(1,)),
+        network=NetworkSize((4,), (), 8, 4, (1,), (1,)),
         flux="mixture",
         epochs=1,
         batch_size=16,
@@ -46,7 +46,7 @@ def test_command_prints_metrics_and_counts_of_both_rules(tmp_path):
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # statistics of what it sees: outputs then vary between tiles
-    network.train()(torch.randn(8, 2, 80, 80), torch.randn(8, 1, 20, 20))
+    network.train()(torch.randn(8, 2, 80, 80), torch.randn(8, n_tile_maps(use_psf=False), 20, 20))
     torch.nn.init.normal_(network.head.weight, std=3)
     run = tmp_path / "run"
     run.mkdir()

@@ -224,3 +224,12 @@ def test_shifted_position():
     assert torch.allclose(
         there.cdf(torch.tensor([101.2, 11.0])), here.cdf(torch.tensor([1.2, 3.0]))
     )
+
+
+@pytest.mark.parametrize("name", FLUXES)
+def test_times_a_number(name):
+    distribution = FLUXES[name]
+    value = distribution.quantile(0.3)
+    tripled = distribution.times(torch.tensor(3.0, dtype=torch.float64))
+    assert torch.allclose(tripled.cdf(3 * value), distribution.cdf(value))
+    assert torch.allclose(tripled.median(), 3 * distribution.median())

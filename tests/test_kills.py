@@ -17,7 +17,7 @@ from npecat_train.learner import Learner
 from npecat_train.network import NetworkSize
 from tests.stores import write_store
 
-SMALL = NetworkSize(4, 8, 4, bottlenecks=(1,), dilations=(1,))
+SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
 
 MOMENTS = {
     "in an epoch": (Learner, "step", 4),

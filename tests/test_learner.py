@@ -14,7 +14,7 @@ from npecat_train.loader import batches
 from npecat_train.network import NetworkSize
 from tests.stores import write_store
 
-SMALL = NetworkSize(4, 8, 4, bottlenecks=(1,), dilations=(1,))
+SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
 
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "unique", "equal"}
 """Operations whose result, or its size, the host must know to go on."""

@@ -5,7 +5,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from npecat_train.checkpoint import RunSettings
-from npecat_train.factors import LOG_FLUX
 from npecat_train.inputs import Standardisation, network_inputs
 from npecat_train.network import NETWORKS, ConvBlock
 from npecat_train.posterior import TilePosterior, initial_outputs
@@ -28,7 +27,7 @@ def settings(variant="psf_aware", flux="lognormal", network="default") -> RunSet
     )
 
 
-@pytest.mark.parametrize(("name", "n_at_tiles"), [("default", 47), ("wide", 42)])
+@pytest.mark.parametrize(("name", "n_at_tiles"), [("default", 45), ("wide", 42)])
 def test_48_blocks_most_at_tile_resolution_and_a_last_convolution(name, n_at_tiles):
     network = settings(network=name).build_network()
     blocks = [module for module in network.modules() if isinstance(module, ConvBlock)]
@@ -37,7 +36,7 @@ def test_48_blocks_most_at_tile_resolution_and_a_last_convolution(name, n_at_til
     sizes = []
     for block in blocks:
         block.register_forward_hook(lambda _, __, out: sizes.append(out.shape[-1]))
-    network.eval()(torch.zeros(1, 2, 80, 80), torch.zeros(1, 7, 20, 20))
+    network.eval()(torch.zeros(1, 2, 80, 80), torch.zeros(1, 10, 20, 20))
     assert sizes.count(20) == n_at_tiles
 
 
@@ -47,7 +46,7 @@ def test_wide_network_has_the_proportions_of_the_ancestor():
     n_parameters = sum(weights.numel() for weights in network.parameters())
     assert n_parameters == pytest.approx(7.3e6, rel=0.02)
     with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 2, 80, 80), torch.zeros(1, 7, 20, 20))
+        network(torch.zeros(1, 2, 80, 80), torch.zeros(1, 10, 20, 20))
     flops = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
     total = flops["Global"]
     assert total / 2e9 == pytest.approx(5.9, rel=0.03)
@@ -59,7 +58,7 @@ def test_context_reaches_forty_pixels():
     network = settings().build_network().eval()
     torch.nn.init.normal_(network.head.weight)
     pixels = torch.randn(1, 2, 160, 160, requires_grad=True)
-    network(pixels, torch.zeros(1, 7, 40, 40))[0, :, 20, 20].sum().backward()
+    network(pixels, torch.zeros(1, 10, 40, 40))[0, :, 20, 20].sum().backward()
     assert pixels.grad is not None
     reached = pixels.grad[0].abs().sum(dim=0).nonzero()
     assert reached.min() <= 80 - 40 and reached.max() >= 84 + 40
@@ -68,25 +67,25 @@ def test_context_reaches_forty_pixels():
 @pytest.mark.parametrize(("flux", "n_outputs"), [("lognormal", 8), ("mixture", 16)])
 def test_untrained_posterior_is_the_stated_one(flux, n_outputs):
     network = settings(flux=flux).build_network().requires_grad_(False)
-    raw = network(torch.randn(2, 2, 80, 80), torch.randn(2, 7, 20, 20))
+    raw = network(torch.randn(2, 2, 80, 80), torch.randn(2, 10, 20, 20))
     assert raw.shape == (2, n_outputs, 20, 20)
     assert torch.allclose(raw[1, :, 3, 4], torch.tensor(initial_outputs(flux)))
     posterior = TilePosterior.from_raw(raw, flux)
     assert 3 < float(posterior.source.probability[0].sum()) < 5
     assert torch.allclose(posterior.position.x.mean(), torch.tensor(2.0), atol=1e-4)
-    assert torch.allclose(posterior.flux.median().log(), torch.tensor(LOG_FLUX), atol=1e-5)
+    assert torch.allclose(posterior.flux.median(), torch.tensor(1.0), atol=1e-5)
 
 
 def test_only_psf_aware_sees_the_psf():
     image = torch.randn(3, 80, 80)
     background = torch.full((3, 80, 80), 0.9)
     electrons, psf = torch.full((3,), 990.0), torch.rand(3, 6)
-    for variant, n_maps in (("psf_aware", 7), ("psf_unaware", 1), ("single_field", 1)):
+    for variant, n_maps in (("psf_aware", 10), ("psf_unaware", 4), ("single_field", 4)):
         run = settings(variant)
-        _, tile_maps = network_inputs(image, background, electrons, psf, STANDARD, run.use_psf)
-        assert tile_maps.shape == (3, n_maps, 20, 20)
-    _, tile_maps = network_inputs(image, background, electrons, psf, STANDARD, True)
-    assert torch.allclose(tile_maps[:, 1:, 7, 7], (psf - 1) / 2)
+        inputs = network_inputs(image, background, electrons, psf, STANDARD, run.use_psf)
+        assert inputs.tile_maps.shape == (3, n_maps, 20, 20)
+    inputs = network_inputs(image, background, electrons, psf, STANDARD, True)
+    assert torch.allclose(inputs.tile_maps[:, 4:, 7, 7], (psf - 1) / 2)
 
 
 def test_inputs_are_in_noise_units():
@@ -95,9 +94,30 @@ def test_inputs_are_in_noise_units():
     sky = torch.full((2, 80, 80), 900.0)  # electrons per pixel: sigma is 30 electrons
     signal = torch.full((2, 80, 80), 60.0)
     scale = electrons[:, None, None]
-    pixels, tile_maps = network_inputs(
+    inputs = network_inputs(
         signal / scale, sky / scale, electrons, torch.zeros(2, 6), STANDARD, False
     )
-    assert torch.allclose(pixels[0], pixels[1]) and torch.allclose(tile_maps[0], tile_maps[1])
+    pixels, sky_maps = inputs.pixel_maps, inputs.tile_maps[:, 0]
+    assert torch.allclose(pixels[0], pixels[1]) and torch.allclose(sky_maps[0], sky_maps[1])
     assert torch.allclose(pixels[0, 0], torch.asinh(torch.tensor(2.0)))
-    assert torch.allclose(tile_maps[0, 0], (torch.tensor(900.0).log() - 6.8) / 0.2, atol=1e-4)
+    assert torch.allclose(sky_maps[0], (torch.tensor(900.0).log() - 6.8) / 0.2, atol=1e-4)
+
+
+def test_apertures_hold_the_flux_around_each_tile():
+    """Sums over boxes of 1, 3 and 5 tiles; at least about the noise where there is nothing."""
+    images, background = torch.zeros(1, 80, 80), torch.full((1, 80, 80), 0.9)
+    images[0, 33, 41] = 500.0  # in tile (8, 10)
+    images[0, 60:64, 60:64] = -3.0  # tile (15, 15)
+    electrons = torch.tensor([990.0])
+    inputs = network_inputs(images, background, electrons, torch.zeros(1, 6), STANDARD, False)
+    fluxes = inputs.tile_maps[0, 1:].exp()
+    assert torch.allclose(inputs.aperture_flux[0], fluxes[1])
+    for aperture, reach in enumerate((0, 1, 2)):
+        holds = fluxes[aperture] > 499
+        rows, columns = holds.nonzero(as_tuple=True)
+        assert (rows.min(), rows.max()) == (8 - reach, 8 + reach)
+        assert (columns.min(), columns.max()) == (10 - reach, 10 + reach)
+        assert torch.allclose(fluxes[aperture][holds], torch.tensor(500.0), rtol=1e-4)
+        noise = (0.9 / 990 * (4 * (2 * reach + 1)) ** 2) ** 0.5
+        assert torch.allclose(fluxes[aperture, 3, 3], torch.tensor(noise))
+    assert 0 < fluxes[0, 15, 15] < 0.01 * (0.9 / 990 * 16) ** 0.5

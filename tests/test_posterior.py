@@ -1,5 +1,7 @@
 """The posterior of the tiles: its width, its likelihood, its draws."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy import stats
@@ -8,7 +10,7 @@ from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import RunSettings
 from npecat_train.factors import FLUX, POSITION, SOURCE, TYPE
 from npecat_train.forward import image_losses, tile_posterior
-from npecat_train.inputs import Standardisation
+from npecat_train.inputs import Standardisation, network_inputs
 from npecat_train.network import NetworkSize
 from npecat_train.posterior import TilePosterior, initial_outputs
 from npecat_train.tiles import tile_catalog
@@ -64,7 +66,7 @@ def test_likelihood_counts_position_type_and_flux_only_where_a_source_is():
 @pytest.mark.parametrize("flux", FLUX)
 def test_likelihood_is_computed_in_single_precision_under_autocast(flux):
     standardisation = Standardisation((0.0,) * 6, (1.0,) * 6, 6.8, 0.2)
-    size = NetworkSize(stem_channels=4, channels=8, hidden_channels=4)
+    size = NetworkSize((4,), (4,), 8, 4, (2,), (1,))
     settings = RunSettings("psf_aware", "", standardisation, size, flux, 1, 16, "cosine", 1e-3, 0)
     torch.manual_seed(0)
     network = settings.build_network().eval()
@@ -85,7 +87,17 @@ def test_likelihood_is_computed_in_single_precision_under_autocast(flux):
     )
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         losses = image_losses(tile_posterior(network, settings, batch), batch)
-    exact = image_losses(TilePosterior.from_raw(raw[0].double(), flux), batch)
+    inputs = network_inputs(
+        batch.images,
+        batch.backgrounds,
+        batch.electrons_per_nmgy,
+        batch.psf_parameters,
+        standardisation,
+        True,
+    )
+    posterior = TilePosterior.from_raw(raw[0].double(), flux)
+    located = replace(posterior, flux=posterior.flux.times(inputs.aperture_flux.double()))
+    exact = image_losses(located, batch)
     for name, loss in losses.items():
         assert loss.dtype == torch.float32
         assert torch.allclose(loss.double(), exact[name], rtol=1e-5), name

@@ -16,10 +16,11 @@ from npecat_sim.field_model import default_fields
 from npecat_sim.store import Store
 from npecat_train import checkpoint, trainer
 from npecat_train.checkpoint import BEST, load_network
+from npecat_train.inputs import n_tile_maps
 from npecat_train.network import NetworkSize
 from tests.stores import write_store
 
-SMALL = NetworkSize(4, 8, 4, bottlenecks=(1,), dilations=(1,))
+SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,11 @@ def test_network_that_is_not_given_the_psf_fails(toy_store, aware, tmp_path):
 
 def test_network_that_looks_past_the_psf_fails(toy_store, aware):
     network, settings = load_network(aware / BEST)
-    with torch.no_grad():  # its first blocks after the stem: channels, the sky, then the PSF
+    with (
+        torch.no_grad()
+    ):  # its first blocks after the stem: channels, sky and apertures, then the PSF
         for block in (network.body[0].into, network.body[0].past):
-            block[0].weight[:, SMALL.channels + 1 :] = 0
+            block[0].weight[:, SMALL.channels + n_tile_maps(use_psf=False) :] = 0
     use = psf_use(network, settings, toy_store)
     assert use.rise(*use.factors) == (0.0, 0.0) and not use.is_clear
 

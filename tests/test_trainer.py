@@ -21,7 +21,7 @@ from npecat_train.network import NetworkSize
 from npecat_train.predict import negative_log_likelihoods, predict
 from tests.stores import write_store
 
-SMALL = NetworkSize(4, 8, 4, bottlenecks=(1,), dilations=(1,))
+SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
 CPU = torch.device("cpu")
 
 
