@@ -1,9 +1,12 @@
 """The network: what it is made of, what it sees and what it says before training."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from npecat.compare_networks import CANDIDATES
 from npecat_train.checkpoint import RunSettings
 from npecat_train.inputs import Standardisation, network_inputs
 from npecat_train.network import NETWORKS, ConvBlock
@@ -121,3 +124,14 @@ def test_apertures_hold_the_flux_around_each_tile():
         noise = (0.9 / 990 * (4 * (2 * reach + 1)) ** 2) ** 0.5
         assert torch.allclose(fluxes[aperture, 3, 3], torch.tensor(noise))
     assert 0 < fluxes[0, 15, 15] < 0.01 * (0.9 / 990 * 16) ** 0.5
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_candidates_of_the_experiment_have_48_blocks_and_few_multiplications(name):
+    size = CANDIDATES[name]
+    assert size.n_blocks == 48
+    run = replace(settings(), network=size)
+    network = run.build_network().eval()
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 2, 80, 80), torch.zeros(1, 10, 20, 20))
+    assert counter.get_total_flops() / 2e9 < 0.6
