@@ -52,7 +52,8 @@ def batches(
 
 def _ahead(images: Images, buffers: list[np.ndarray]) -> Iterator[TrainingBatch]:
     """The content of each buffer; the next one is read while the present one is used."""
-    with ThreadPoolExecutor(1) as reader:
+    reader = ThreadPoolExecutor(1)
+    try:
         waiting = [reader.submit(images.take, wanted) for wanted in buffers[:1]]
         for following in [*buffers[1:], None]:
             if not waiting:
@@ -61,6 +62,9 @@ def _ahead(images: Images, buffers: list[np.ndarray]) -> Iterator[TrainingBatch]
             if following is not None:
                 waiting.append(reader.submit(images.take, following))
             yield content
+    finally:
+        # Without waiting: whoever drops the iterator may be the thread that the reading needs.
+        reader.shutdown(wait=False, cancel_futures=True)
 
 
 def _order(chunk_ranges: list[range], shuffle: tuple[int, int] | None) -> list[np.ndarray]:

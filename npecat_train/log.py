@@ -22,7 +22,10 @@ def write_csv(folder: Path, rows: list[Row]) -> None:
 
 
 class TensorBoard:
-    """Epochs as TensorBoard shows them, in the run's own folder; nothing where it is missing."""
+    """Epochs as TensorBoard shows them, in ``tensorboard/``; nothing where it is not installed.
+
+    What a killed run wrote of ``first_epoch`` and later ones is taken back.
+    """
 
     def __init__(self, folder: Path, first_epoch: int):
         try:
@@ -30,7 +33,7 @@ class TensorBoard:
         except ImportError:
             self._writer = None
         else:
-            self._writer = SummaryWriter(str(folder), purge_step=first_epoch)
+            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch)
 
     def write(self, row: Row) -> None:
         """Add one epoch."""

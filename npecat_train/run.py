@@ -101,7 +101,7 @@ class Run:
         self._smooth.lerp_(losses, SMOOTHING)
         self._epoch_sum.add_(losses, alpha=len(batch))
         state.step += 1
-        if state.step % READ_EVERY == 0:
+        if state.step % READ_EVERY == 1:
             self._read_losses()
         if state.step % CHECKPOINT_EVERY == 0:
             self.save()

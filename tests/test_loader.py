@@ -1,5 +1,6 @@
 """Streaming a store: each image once, in an order that the seed and the epoch fix."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +71,26 @@ def test_catalog_stays_with_its_image(store, images):
     for batch in batches(images, 16, (0, 0)):
         for image, count in zip(batch.images, batch.count, strict=True):
             assert whole[float(image[0, 0])] == count
+
+
+def test_an_iterator_that_is_dropped_waits_for_nothing(store):
+    """Zarr's own thread may be the one that collects it, and a read needs that thread."""
+    read_on = threading.Event()
+
+    class Stuck(Streamed):
+        def take(self, images):
+            if images[0] > 0:
+                read_on.wait(60)
+            return super().take(images)
+
+    stream = batches(Stuck(store, CPU), 16)
+    next(stream)
+    dropping = threading.Thread(target=stream.close)
+    dropping.start()
+    dropping.join(20)
+    waits = dropping.is_alive()
+    read_on.set()
+    assert not waits
 
 
 @pytest.mark.parametrize("turns", range(4))

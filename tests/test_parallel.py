@@ -60,5 +60,6 @@ def test_same_log(alone_and_together):
 
 def test_the_first_process_alone_writes_and_speaks(alone_and_together):
     _, together, said = alone_and_together
-    assert {path.name for path in (together / "run").iterdir()} == {BEST, LAST, LOG, SETTINGS}
+    written = {path.name for path in (together / "run").iterdir()}
+    assert written - {"tensorboard"} == {BEST, LAST, LOG, SETTINGS}
     assert said.count("train psf_aware: ") == 1
