@@ -21,8 +21,9 @@ FACTORS = ("source", "position", "type", "flux")
 GRADIENT_NORM = 10.0
 """Longer gradients are cut: with scale floors this low, one misplaced bright star gives 1e6."""
 
-LEAST_COMPILED_STEPS = 1000
-"""Compiling takes 15 s on a CPU core and saves a fifth of a step of 0.2 s: shorter runs lose."""
+LEAST_COMPILED_STEPS = 5000
+"""Compiling takes up to a minute on two CPU cores and saves a fifth of a step of 0.13 s: shorter
+runs gain nothing."""
 
 
 class Learner:
