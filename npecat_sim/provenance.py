@@ -15,21 +15,20 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
 from npecat_sim.cluster import Cluster
-from npecat_sim.files import write_json
+from npecat_sim.files import Location, write_json
 
 PACKAGES = ("npecat", "numpy", "galsim", "numba", "zarr", "dask")
 
 
-def provenance_path(store: Path) -> Path:
+def provenance_path(store: Location) -> Location:
     """``train.provenance.json`` beside ``train.zarr``."""
     return store.with_suffix(".provenance.json")
 
 
 @contextmanager
-def recorded(store: Path, cluster: Cluster, new: bool) -> Iterator[None]:
+def recorded(store: Location, cluster: Cluster, new: bool) -> Iterator[None]:
     """Add a run to the provenance of a store; its ``end`` stays null if the run does not finish.
 
     new: the store was just created, so that runs on record belong to an earlier one.

@@ -1,12 +1,12 @@
 """The complete configuration of a store, kept in its attributes."""
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from npecat_sim import schema, store
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import FieldTable
+from npecat_sim.files import Location
 from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
 from npecat_sim.units import PIXEL_SCALE
 
@@ -35,6 +35,7 @@ def settings_of(
         "images_per_chunk": images_per_chunk,
         "image_size_pixel": IMAGE_SIZE,
         "pixel_scale_arcsec": PIXEL_SCALE,
+        "catalog_capacity": PRIOR.capacity,
         "catalog_prior": PRIOR.to_dict(),
         "fields": fields.source,
         "n_fields": len(fields),
@@ -43,7 +44,7 @@ def settings_of(
     }
 
 
-def refuse_other_settings(path: Path, wanted: dict[str, Any]) -> None:
+def refuse_other_settings(path: Location, wanted: dict[str, Any]) -> None:
     """Raise NpecatError, with every difference, if the store was made with other settings."""
     found, wanted = _flat(store.settings(path)), _flat(wanted)
     differences = [
@@ -54,7 +55,7 @@ def refuse_other_settings(path: Path, wanted: dict[str, Any]) -> None:
     if differences:
         raise NpecatError(
             f"{path} was made with {', '.join(differences)}; "
-            "choose another --data or replace it with --overwrite"
+            "choose another --out or replace it with --overwrite"
         )
 
 

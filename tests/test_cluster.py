@@ -27,7 +27,7 @@ COUNTS = {"train": 200, "test": 50}
 def simulated(data: Path, cluster: Cluster, chunks_per_task: int = 1) -> list[dict[str, str]]:
     """Digests of the stores of COUNTS, in chunks of 40 images."""
     paths = simulate(
-        data,
+        data / "many",
         "many",
         default_fields(),
         COUNTS,
@@ -107,7 +107,9 @@ def test_failing_image_is_named_once_and_not_retried(tmp_path):
     broken = BrokenFields(**vars(default_fields()))
     object.__setattr__(broken, "marks", tmp_path / "marks")
     with pytest.raises(NpecatError) as caught:
-        simulate(tmp_path, "many", broken, {"test": 2000}, 0, Cluster(), images_per_chunk=2000)
+        simulate(
+            tmp_path / "many", "many", broken, {"test": 2000}, 0, Cluster(), images_per_chunk=2000
+        )
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/many/test.zarr: image ") and "\n" not in message
     assert ", field row 7, " in message and " sources: ValueError: no sky here" in message

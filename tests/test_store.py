@@ -53,7 +53,7 @@ def test_missing_store_names_the_command(tmp_path):
 
 
 def test_unfinished_store_is_refused(tmp_path):
-    path = store.store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path / "one", "test")
     tasks = prepare(path, settings_of("one", SINGLE_FIELD, "test", 50, 0, "compiled", 20))
     run_task(tasks[0], SINGLE_FIELD)
     with pytest.raises(

@@ -42,7 +42,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_second_writer_is_turned_away_and_a_dead_one_forgotten(tmp_path):
-    path = store.store_path(tmp_path / "data", "one", "test")
+    path = store.store_path(tmp_path / "data" / "one", "test")
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -53,7 +53,7 @@ def test_second_writer_is_turned_away_and_a_dead_one_forgotten(tmp_path):
         assert who in done.stderr and not path.exists()
         holder.send_signal(signal.SIGKILL)
     assert str(holder.pid) in path.with_suffix(".lock").read_text()
-    simulate(tmp_path / "data", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(tmp_path / "data" / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert store.is_sealed(path) and path.with_suffix(".lock").read_text() == ""
 
 
@@ -70,26 +70,26 @@ def test_a_run_holds_its_stores_to_its_end(tmp_path, monkeypatch):
     seal = store_writer.seal
     monkeypatch.setattr(store_writer, "seal", look)
     counts = {"train": 5, "test": 5}
-    assert simulate(tmp_path, "one", SINGLE_FIELD, counts, 0, Cluster()) == refused
+    assert simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 0, Cluster()) == refused
 
 
 def test_every_difference_is_shown_and_overwrite_replaces(tmp_path):
     path = write_store(tmp_path, "test", 10, images_per_chunk=500)
     before = digests(path)
     with pytest.raises(NpecatError) as caught:
-        simulate(tmp_path, "one", SINGLE_FIELD, {"train": 20, "test": 20}, 1, Cluster())
+        simulate(tmp_path / "one", "one", SINGLE_FIELD, {"train": 20, "test": 20}, 1, Cluster())
     message = str(caught.value)
     assert "seed = 0 instead of 1, n_images = 10 instead of 20; " in message
     assert "--overwrite" in message and "\n" not in message
     assert digests(path) == before and not (tmp_path / "one" / "train.zarr").exists()
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 20}, 1, Cluster(), overwrite=True)
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 20}, 1, Cluster(), overwrite=True)
     fresh = write_store(tmp_path / "fresh", "test", 20, seed=1, images_per_chunk=500)
     assert digests(path) == digests(fresh)
     assert list(path.parent.glob("test.zarr*")) == [path]
 
 
 def test_nested_differences_have_dotted_names(tmp_path):
-    path = store.store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path / "one", "test")
     settings = settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500)
     prepare(path, settings)
     settings["catalog_prior"]["star_flux"]["slope"] = 0.5
@@ -102,7 +102,7 @@ def test_overwrite_spares_what_is_no_store(tmp_path):
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
     with pytest.raises(NpecatError, match="not an npecat store; move it away"):
-        simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), overwrite=True)
+        simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), overwrite=True)
     assert mine.read_text() == "mine"
 
 
@@ -112,12 +112,12 @@ def test_sealing_clears_what_killed_runs_left(tmp_path):
     whole = digests(path)
     (path / store_writer.RECEIPTS).mkdir()
     (path / store_writer.RECEIPTS / "0.json").write_text("{}")
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert digests(path) == whole
-    unfinished = store.store_path(tmp_path / "unfinished", "one", "test")
+    unfinished = store.store_path(tmp_path / "unfinished" / "one", "test")
     prepare(unfinished, settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500))
     (unfinished / "images" / "0.1234.partial").write_text("half")
-    simulate(tmp_path / "unfinished", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(tmp_path / "unfinished" / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert digests(unfinished) == whole
 
 
@@ -156,15 +156,15 @@ def test_full_disk_is_said_in_one_line_and_the_run_completes_later(tmp_path, sma
 
 
 def test_provenance_says_who_when_and_with_what(tmp_path):
-    path = store.store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path / "one", "test")
     prepare(path, settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500))
     provenance_path(path).write_text(json.dumps({"runs": [{"end": None}]}))
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(workers=3))
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(workers=3))
     killed, run = json.loads(provenance_path(path).read_text())["runs"]
     assert killed["end"] is None and run["end"] >= run["start"]
     assert (run["user"], run["host"]) == (getpass.getuser(), socket.gethostname())
     assert run["versions"]["galsim"] == version("galsim") and run["cluster"]["workers"] == 3
     assert run["command"] == shlex.join(sys.orig_argv)
     before = provenance_path(path).read_bytes()
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert provenance_path(path).read_bytes() == before, "a run that made nothing is on record"
