@@ -41,7 +41,9 @@ def location(text: str) -> Location:
         path = UPath(text.rstrip("/"), use_listings_cache=False)
         path.fs  # noqa: B018, loads the library
     except ImportError as error:
-        raise NpecatError(f"{text}: needs s3fs; install it with: pip install s3fs") from error
+        raise NpecatError(
+            f"{text}: needs s3fs; install it with: pip install 'npecat[s3]'"
+        ) from error
     return path
 
 
@@ -130,7 +132,10 @@ def sizes(folder: Location) -> dict[str, int]:
     A file in the folder's place is listed as "".
     """
     place = UPath(folder)
-    found = place.fs.find(place.path, detail=True)
+    try:
+        found = place.fs.find(place.path, detail=True)
+    except FileNotFoundError:  # no such bucket
+        return {}
     start = len(place.fs._strip_protocol(place.path)) + 1
     return {name[start:]: about["size"] for name, about in found.items()}
 

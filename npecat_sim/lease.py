@@ -85,7 +85,10 @@ class Lease:
 
     def _is_held(self, content: bytes) -> NpecatError:
         holder = _holder(content) or "another process"
-        return NpecatError(f"{self._store} is being written by {holder}; wait or stop it")
+        return NpecatError(
+            f"{self._store} is being written by {holder}; wait or stop it "
+            f"(if it has died, the lock lapses after {LAPSES_AFTER:.0f} s)"
+        )
 
     def _keep(self) -> None:
         while not self._ended.wait(SECONDS_BETWEEN_RENEWALS) and not self._lost:

@@ -74,9 +74,15 @@ def lay_out(path: Location, settings: dict[str, Any]) -> None:
 
     The root's comes first: whatever moment this is interrupted at, the store says what it is.
     """
-    for name, content in layout(settings).metadata.items():
+
+    def complete(file: tuple[str, bytes]) -> None:
+        name, content = file
         if not _holds(path / name, content):
             storage.write(path / name, content)
+
+    root, *others = layout(settings).metadata.items()
+    complete(root)
+    list(storage.at_once(complete, others))
 
 
 def _holds(path: Location, content: bytes) -> bool:
@@ -116,8 +122,7 @@ def write_chunk(path: Location, settings: dict[str, Any], chunk: int, batch: sto
         key = f"{name}/c/" + "/".join([str(chunk)] + ["0"] * (values.ndim - 1))
         contents[key] = written.pop(key).to_bytes()
     _refuse_replaced(path, settings)
-    for _ in storage.at_once(lambda key: storage.write(path / key, contents[key]), contents):
-        pass
+    list(storage.at_once(lambda key: storage.write(path / key, contents[key]), contents))
     _refuse_replaced(path, settings)
     files = {key: manifest.fingerprint(content) for key, content in contents.items()}
     manifest.write(_receipt(path, chunk), files)

@@ -101,6 +101,11 @@ def test_foreign_folder_is_refused(tmp_path):
         opened(tmp_path)
 
 
+def test_unknown_array_is_named_with_those_there_are(whole):
+    with pytest.raises(NpecatError, match="has no array image; it has images, backgrounds, "):
+        opened(whole).array("image")
+
+
 def test_digest_names_the_content(whole, tmp_path):
     assert (
         opened(whole).digest

@@ -1,9 +1,11 @@
 """Stores are written by one process at a time, whole or to be completed, with their provenance."""
 
 import getpass
+import itertools
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +22,8 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
 from npecat_sim.lock import locked
 from npecat_sim.provenance import provenance_path
-from npecat_sim.simulate import prepare, settings_of, simulate
+from npecat_sim.settings import PRIOR
+from npecat_sim.simulate import Task, prepare, run_task, settings_of, simulate
 from tests.stores import write_store
 
 HOLD = """
@@ -119,6 +122,68 @@ def test_sealing_clears_what_killed_runs_left(tmp_path):
     (unfinished / "images" / "0.1234.partial").write_text("half")
     simulate(tmp_path / "unfinished" / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert digests(unfinished) == whole
+
+
+def unfinished_store(data: Path) -> tuple[Path, list[Task]]:
+    """A store with one of its two chunks, and the tasks of both."""
+    path = store.store_path(data / "one", "test")
+    tasks = prepare(path, settings_of("one", SINGLE_FIELD, "test", 20, 0, "compiled", 10))
+    run_task(tasks[0], SINGLE_FIELD)
+    return path, tasks
+
+
+@pytest.mark.parametrize("harm", ["cut", "change", "remove"])
+@pytest.mark.parametrize("name", ["images/zarr.json", "catalog/zarr.json"])
+def test_damaged_layout_is_healed_when_a_run_goes_on(tmp_path, name, harm):
+    path, _ = unfinished_store(tmp_path)
+    content = (path / name).read_text()
+    if harm == "remove":
+        (path / name).unlink()
+    else:
+        changed = content[:50] if harm == "cut" else content.replace("3", "2")
+        (path / name).write_text(changed)
+    write_store(tmp_path, "test", 20, images_per_chunk=10)
+    whole = write_store(tmp_path / "whole", "test", 20, images_per_chunk=10)
+    assert digests(path) == digests(whole)
+
+
+def test_interrupted_layout_is_completed(tmp_path):
+    """Killed after each of the files that lay_out writes, and before any is whole."""
+    whole = write_store(tmp_path / "whole", "test", 20, images_per_chunk=10)
+    written = store_writer.layout(store.settings(whole)).metadata
+    for n_written in (0, 1, 7):
+        path = store.store_path(tmp_path / str(n_written) / "one", "test")
+        for name, content in list(written.items())[:n_written]:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ".zarr.json.123.partial").write_text("half")
+        write_store(tmp_path / str(n_written), "test", 20, images_per_chunk=10)
+        assert digests(path) == digests(whole)
+
+
+def test_task_of_an_earlier_run_writes_nothing_into_the_store_that_replaced_it(tmp_path):
+    """The client of a cluster was killed; its task still runs when --overwrite follows."""
+    path, tasks = unfinished_store(tmp_path)
+    store_writer.remove(path)
+    write_store(tmp_path, "test", 20, seed=1, images_per_chunk=10)
+    before = digests(path)
+    shutil.rmtree(path / "fwhm" / "c")  # so that the task does not take its chunk for finished
+    with pytest.raises(NpecatError, match="was replaced while its images were made"):
+        run_task(tasks[1], SINGLE_FIELD)
+    store_writer.remove(path)
+    with pytest.raises(NpecatError, match="was replaced while its images were made"):
+        run_task(tasks[1], SINGLE_FIELD)
+    assert not store.exists(path)
+    write_store(tmp_path, "test", 20, seed=1, images_per_chunk=10)
+    assert digests(path) == before
+
+
+def test_chunk_without_any_source_is_written(tmp_path):
+    """All its catalog is padding, which Zarr would leave out by default."""
+    seed = next(s for s in itertools.count() if PRIOR.draw(s, "test", range(1)).count == 0)
+    path = write_store(tmp_path, "test", 1, seed=seed, images_per_chunk=1)
+    assert store.Store(path, "").catalog().count == 0
 
 
 @pytest.fixture
