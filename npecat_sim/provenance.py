@@ -16,10 +16,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from npecat_sim.cluster import Cluster
+from npecat_sim.cluster import Cluster, versions
 from npecat_sim.files import Location, write_json
 
-PACKAGES = ("npecat", "numpy", "galsim", "numba", "zarr", "dask")
 
 
 def provenance_path(store: Location) -> Location:
@@ -39,8 +38,7 @@ def recorded(store: Location, cluster: Cluster, new: bool) -> Iterator[None]:
         "user": _user(),
         "host": socket.gethostname(),
         "command": shlex.join(sys.orig_argv),
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
+        "versions": {"python": platform.python_version(), "dask": version("dask"), **versions()},
         "cluster": asdict(cluster),
         "start": _now(),
         "end": None,

@@ -177,4 +177,5 @@ def prepare(path: Location, wanted: dict[str, Any]) -> list[Task]:
     store_writer.lay_out(path, wanted)
     done = store_writer.finished_chunks(path)
     n_chunks = len(store.chunk_ranges(wanted))
-    return [Task(path, wanted, chunk) for chunk in range(n_chunks) if chunk not in done]
+    place = path.absolute()  # workers of a cluster may run in another folder
+    return [Task(place, wanted, chunk) for chunk in range(n_chunks) if chunk not in done]

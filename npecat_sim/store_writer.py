@@ -8,6 +8,7 @@ step, to a folder or an object store alike.
 
 import json
 import shutil
+import socket
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,8 +130,12 @@ def write_chunk(path: Location, settings: dict[str, Any], chunk: int, batch: sto
 
 
 def _refuse_replaced(path: Location, settings: dict[str, Any]) -> None:
-    if not _holds(path / manifest.METADATA, layout(settings).metadata[manifest.METADATA]):
-        raise NpecatError(f"{path} was replaced while its images were made; run the command again")
+    root = path / manifest.METADATA
+    if not _holds(root, layout(settings).metadata[manifest.METADATA]):
+        raise NpecatError(
+            f"{path}, as {socket.gethostname()} sees it, is not the store of this run: it was "
+            "replaced meanwhile, or the workers see other folders; run the command again"
+        )
 
 
 def finished_chunks(path: Location) -> set[int]:
