@@ -20,7 +20,6 @@ from npecat_sim.cluster import Cluster, versions
 from npecat_sim.files import Location, write_json
 
 
-
 def provenance_path(store: Location) -> Location:
     """``train.provenance.json`` beside ``train.zarr``."""
     return store.with_suffix(".provenance.json")
