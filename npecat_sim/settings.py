@@ -35,7 +35,6 @@ def settings_of(
         "images_per_chunk": images_per_chunk,
         "image_size_pixel": IMAGE_SIZE,
         "pixel_scale_arcsec": PIXEL_SCALE,
-        "catalog_capacity": PRIOR.capacity,
         "catalog_prior": PRIOR.to_dict(),
         "fields": fields.source,
         "n_fields": len(fields),

@@ -18,7 +18,7 @@ from npecat_sim.errors import NpecatError, naming
 from npecat_sim.field import FieldTable
 from npecat_sim.files import Location
 from npecat_sim.lock import locked
-from npecat_sim.observe import expose, signal_to_noise
+from npecat_sim.observe import observe
 from npecat_sim.prior import IMAGE_SIZE
 from npecat_sim.progress import progress
 from npecat_sim.provenance import recorded
@@ -63,13 +63,10 @@ def simulate_images(
             else:
                 sky_sigma = float(np.sqrt(background.mean() / electrons_per_nmgy))
                 drawn = compiled.draw_sources(sources, fields.psf[row], IMAGE_SIZE, sky_sigma)
-            source_electrons = drawn * electrons_per_nmgy
-            sky_electrons = background.astype(np.float64) * electrons_per_nmgy
-            rate = sky_electrons + source_electrons.sum(axis=0)
-            observed = expose(rate, stream(seed, split, index, Purpose.NOISE))
-            images[position] = (observed - sky_electrons) / electrons_per_nmgy
-            backgrounds[position] = background
-            catalog["snr"][position, : len(drawn)] = signal_to_noise(source_electrons, rate)
+            noise_stream = stream(seed, split, index, Purpose.NOISE)
+            image, snr = observe(drawn, background, electrons_per_nmgy, noise_stream)
+            images[position], backgrounds[position] = image, background
+            catalog["snr"][position, : len(drawn)] = snr
     return store.Batch(
         images=images,
         backgrounds=backgrounds,

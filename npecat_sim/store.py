@@ -34,7 +34,6 @@ LEAST_SETTINGS: dict[str, Any] = {
     "n_images": 1,
     "images_per_chunk": 1,
     "image_size_pixel": 1,
-    "catalog_capacity": 1,
     "fields": "",
     "n_fields": 1,
 }
@@ -202,9 +201,8 @@ class Contents:
 
         Raises NpecatError where there is no array of this name, or it is damaged.
         """
-        names = [spec.name for spec in schema.arrays(self.settings["catalog_capacity"])]
-        if name not in names:
-            raise NpecatError(f"{self.path} has no array {name}; it has {', '.join(names)}")
+        if name not in schema.NAMES:
+            raise NpecatError(f"{self.path} has no array {name}; it has {', '.join(schema.NAMES)}")
         try:
             with storage.reading(self.path):
                 return np.asarray(self._group[name][images])  # type: ignore[index]

@@ -23,6 +23,7 @@ from npecat_sim import files as storage
 from npecat_sim import manifest, schema, store
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import Location, writing
+from npecat_sim.settings import PRIOR
 
 RECEIPTS = "receipts"
 
@@ -40,8 +41,8 @@ class Layout(NamedTuple):
 def layout(settings: dict[str, Any]) -> Layout:
     """What settings make of a store before the first chunk.
 
-    settings: become the attributes of the root group; ``n_images``, ``images_per_chunk`` and
-    ``catalog_capacity`` among them give the shapes.
+    settings: become the attributes of the root group; ``n_images`` and ``images_per_chunk`` among
+    them, and the capacity of the catalog prior, give the shapes.
     """
     return _layout(json.dumps(settings))
 
@@ -64,7 +65,7 @@ def _layout(settings_text: str) -> Layout:
             attributes={"unit": spec.unit, "description": spec.description},
             config={"write_empty_chunks": True},
         )
-        for spec in schema.arrays(settings["catalog_capacity"])
+        for spec in schema.arrays(PRIOR.capacity)
     }
     metadata = {name: written.pop(name).to_bytes() for name in list(written)}
     return Layout({manifest.METADATA: metadata.pop(manifest.METADATA), **metadata}, arrays, written)

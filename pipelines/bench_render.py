@@ -27,7 +27,7 @@ from npecat_sim import compiled, render, store_writer
 from npecat_sim.errors import naming
 from npecat_sim.field import SINGLE_FIELD, FieldTable
 from npecat_sim.library import load_library
-from npecat_sim.observe import expose
+from npecat_sim.observe import observe
 from npecat_sim.prior import IMAGE_SIZE
 from npecat_sim.progress import progress
 from npecat_sim.schema import IMAGES_PER_CHUNK
@@ -73,14 +73,12 @@ def simulate_plain(seed: int, split: str, indices: range) -> Batch:
     catalog = PRIOR.draw(seed, split, indices)
     images = np.empty((n_images, IMAGE_SIZE, IMAGE_SIZE), np.float32)
     backgrounds = np.empty_like(images)
-    electrons = fields.electrons_per_nmgy[0]
     for position, index in enumerate(indices):
         field_stream = stream(seed, split, index, Purpose.FIELD)
         sky = fields.background(0, IMAGE_SIZE, field_stream)
-        drawn = draw_plain(catalog.sources(position), fields.psf[0])
-        rate = electrons * (sky.astype(np.float64) + drawn)
-        observed = expose(rate, stream(seed, split, index, Purpose.NOISE))
-        images[position] = observed / electrons - sky
+        drawn = draw_plain(catalog.sources(position), fields.psf[0])[None]
+        noise_stream = stream(seed, split, index, Purpose.NOISE)
+        images[position], _ = observe(drawn, sky, fields.electrons_per_nmgy[0], noise_stream)
         backgrounds[position] = sky
     rows = np.zeros(n_images, dtype=np.int64)
     return Batch(
