@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import CancelledError, Client, KilledWorker, LocalCluster, as_completed
+from distributed import CancelledError, Client, KilledWorker, LocalCluster, as_completed, get_worker
 
 from npecat_sim.errors import NpecatError
 
@@ -22,6 +24,9 @@ SETTINGS = {
 }
 """The numeric libraries of a local worker are single-threaded by Dask's own default
 (distributed.nanny.pre-spawn-environ), as are those of ``dask worker``."""
+
+PACKAGES_OF_BYTES = ("npecat", "numpy", "galsim", "numba", "zarr")
+"""Packages that the bytes of a store depend on."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,15 @@ class Cluster:
         """Call ``function(batch, shared)`` for every batch; yields the results as they come.
 
         The work of a worker that dies is done again by another. Raises what ``function`` raises,
-        at its first failure, and NpecatError where the cluster cannot be used or is lost.
+        at its first failure, and NpecatError where the cluster cannot be used or is lost, or a
+        worker has other versions of PACKAGES_OF_BYTES.
         """
         with dask.config.set(SETTINGS), self._client(len(batches)) as client:
             # A task of its own, not scattered data: it comes back when a worker that held it dies.
             carried = client.submit(_carry, shared, pure=False)
+            alike = partial(_run_alike, function, versions())
             finished = as_completed(
-                client.map(function, batches, [carried] * len(batches), pure=False),
+                client.map(alike, batches, [carried] * len(batches), pure=False),
                 with_results=True,
             )
             try:
@@ -98,6 +105,26 @@ class Cluster:
                 f"no Dask scheduler answers at {self.scheduler or self.scheduler_file}; "
                 "start one with: dask scheduler"
             ) from error
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Package -> its version in this process, of PACKAGES_OF_BYTES."""
+    return {package: version(package) for package in PACKAGES_OF_BYTES}
+
+
+def _run_alike(
+    function: Callable[[Any, Any], int], wanted: dict[str, str], batch: Any, shared: Any
+) -> int:
+    """``function(batch, shared)``, or NpecatError where the worker is not like the client."""
+    found = versions()
+    other = [f"{p} {found[p]} instead of {wanted[p]}" for p in wanted if found[p] != wanted[p]]
+    if other:
+        raise NpecatError(
+            f"worker {get_worker().address} has {', '.join(other)}, which may make other bytes; "
+            "install the same versions there"
+        )
+    return function(batch, shared)
 
 
 def _carry(shared: Any) -> Any:

@@ -156,11 +156,11 @@ class FieldTable:
         direction = 2 * np.pi * generator.random()
         offset = (place - 0.5) * FIELD_SHAPE
         pixel = np.arange(size) - (size - 1) / 2
-        along = np.add.outer(
-            np.sin(direction) * (offset[0] + pixel), np.cos(direction) * (offset[1] + pixel)
-        )
         level = self.sky[row] * PIXEL_SCALE**2
-        return (level * (1 + span * along / max(FIELD_SHAPE))).astype(np.float32)
+        slope = level * span / max(FIELD_SHAPE)
+        rows = slope * np.sin(direction) * (offset[0] + pixel)
+        columns = slope * np.cos(direction) * (offset[1] + pixel)
+        return np.add.outer((level + rows).astype(np.float32), columns.astype(np.float32))
 
 
 SINGLE_FIELD = FieldTable(

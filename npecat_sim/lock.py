@@ -1,7 +1,8 @@
 """One writer a store: a lock file beside it, held by the process that writes.
 
-The kernel holds the lock for the open file (flock, also over NFS) and lets go when the process
-ends however it ends, so no lock is ever stale. The text in the file only says who holds it.
+On this machine the kernel holds the lock for the open file (flock, also over NFS) and lets go
+when the process ends however it ends, so no lock is ever stale; the text in the file only says
+who holds it. On an object store the lock is a Lease.
 """
 
 import errno
@@ -9,22 +10,42 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import writing
+from npecat_sim.files import Location, writing
+from npecat_sim.lease import leased
 
 
-@contextmanager
-def locked(store: Path) -> Iterator[None]:
+class Lock(Protocol):
+    """A lock that is held."""
+
+    def check(self) -> None:
+        """Raise NpecatError if it is no longer held."""
+
+
+def locked(store: Location) -> AbstractContextManager[Lock]:
     """Hold the store as its only writer; the lock file is ``train.lock`` beside ``train.zarr``.
 
     Raises NpecatError, naming the holder, if another process holds it. The lock file stays behind
     empty: deleting it would let a waiting process lock a file that no longer has a name.
     """
     path = store.with_suffix(".lock")
+    if isinstance(path, Path):
+        return _flocked(path, store)
+    return leased(path, store, _identity())
+
+
+class _KernelLock:
+    def check(self) -> None:
+        """Held as long as the process lives."""
+
+
+@contextmanager
+def _flocked(path: Path, store: Location) -> Iterator[Lock]:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
@@ -39,16 +60,16 @@ def locked(store: Path) -> Iterator[None]:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
             raise NpecatError(
-                f"{path}: this file system has no locks ({error.strerror}); name another --data"
+                f"{path}: this file system has no locks ({error.strerror}); name another --out"
             ) from error
         with writing(path):
             file.truncate(0)
-            file.write(_identity())
+            file.write(f"{_identity()}\n")
             file.flush()
-        yield
+        yield _KernelLock()
         file.truncate(0)
 
 
 def _identity() -> str:
     now = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-    return f"process {os.getpid()} on {socket.gethostname()} since {now}\n"
+    return f"process {os.getpid()} on {socket.gethostname()} since {now}"

@@ -3,12 +3,13 @@
 A list carries a digest of itself, so that damage to the list is not taken for damage to a file.
 """
 
+import errno
 import hashlib
 import json
-from pathlib import Path
 from typing import NamedTuple
 
-from npecat_sim.files import replacing
+from npecat_sim import files as storage
+from npecat_sim.files import Location, failures, reason
 
 METADATA = "zarr.json"
 """Name of Zarr's metadata files: small, and without a checksum of their own."""
@@ -30,9 +31,8 @@ Files = dict[str, Fingerprint]
 """Path of a file, relative to the folder listed -> its fingerprint."""
 
 
-def fingerprint(path: Path) -> Fingerprint:
-    """Of a file as it is now; raises OSError where it cannot be read."""
-    content = path.read_bytes()
+def fingerprint(content: bytes) -> Fingerprint:
+    """Of the whole content of a file."""
     return Fingerprint(len(content), hashlib.sha256(content).hexdigest(), content[-4:].hex())
 
 
@@ -41,42 +41,45 @@ def digest(files: Files) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
-def write(path: Path, files: Files) -> None:
+def write(path: Location, files: Files) -> None:
     """Write a list in one step."""
-    with replacing(path) as partial:
-        partial.write_bytes(_content(files))
+    storage.write(path, _content(files))
 
 
-def read(path: Path) -> Files | None:
-    """The list in a file, or None where the file is missing, damaged or no list."""
+def read(path: Location) -> Files | None:
+    """The list in a file, or None where the file is missing, damaged or no list.
+
+    Raises NpecatError where it cannot be reached.
+    """
     try:
-        content = path.read_bytes()
+        with storage.reading(path):
+            content = storage.read(path)
         files = {name: Fingerprint(*row) for name, row in json.loads(content)["files"].items()}
         return files if content == _content(files) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
-def fault(path: Path, listed: Fingerprint, thorough: bool) -> str | None:
+def fault(path: Location, listed: Fingerprint, thorough: bool) -> str | None:
     """What is wrong with a file, as words that follow its name, or None.
 
     thorough: compare the whole content; otherwise a chunk's size and ending must do, which notice
     a chunk that is missing, cut, overwritten by another or of another store, but not a flipped
-    bit within it. Metadata is always compared whole.
+    bit within it, and ask an object store for five bytes. Metadata is always compared whole.
     """
     try:
-        size, ending = _size_and_ending(path)
-        if size != listed.size:
-            how = "cut short" if size < listed.size else "too long"
-            return f"is {how}: {size} bytes instead of {listed.size}"
         if thorough or path.name == METADATA:
-            same = fingerprint(path) == listed
+            same = fingerprint(storage.read(path)) == listed
         else:
-            same = ending == listed.ending
+            same = _ends_as(path, listed)
+        size = listed.size if same else path.stat().st_size
     except FileNotFoundError:
         return "is missing"
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
+    except failures() as error:
+        return f"cannot be read ({reason(error)})"
+    if size != listed.size:
+        how = "cut short" if size < listed.size else "too long"
+        return f"is {how}: {size} bytes instead of {listed.size}"
     return None if same else "has other content than was written"
 
 
@@ -84,8 +87,12 @@ def _content(files: Files) -> bytes:
     return (json.dumps({"digest": digest(files), "files": files}, indent=1) + "\n").encode()
 
 
-def _size_and_ending(path: Path) -> tuple[int, str]:
-    with path.open("rb", buffering=0) as file:
-        size = file.seek(0, 2)
-        file.seek(max(size - 4, 0))
-        return size, file.read(4).hex()
+def _ends_as(path: Location, listed: Fingerprint) -> bool:
+    """True if a file has its size and its last bytes."""
+    start = max(listed.size - 4, 0)
+    try:
+        return storage.read(path, start, listed.size + 1).hex() == listed.ending
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # S3's answer where the file ends before
+            return False
+        raise

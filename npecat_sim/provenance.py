@@ -15,21 +15,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
-from npecat_sim.cluster import Cluster
-from npecat_sim.files import write_json
-
-PACKAGES = ("npecat", "numpy", "galsim", "numba", "zarr", "dask")
+from npecat_sim.cluster import Cluster, versions
+from npecat_sim.files import Location, write_json
 
 
-def provenance_path(store: Path) -> Path:
+def provenance_path(store: Location) -> Location:
     """``train.provenance.json`` beside ``train.zarr``."""
     return store.with_suffix(".provenance.json")
 
 
 @contextmanager
-def recorded(store: Path, cluster: Cluster, new: bool) -> Iterator[None]:
+def recorded(store: Location, cluster: Cluster, new: bool) -> Iterator[None]:
     """Add a run to the provenance of a store; its ``end`` stays null if the run does not finish.
 
     new: the store was just created, so that runs on record belong to an earlier one.
@@ -40,8 +37,7 @@ def recorded(store: Path, cluster: Cluster, new: bool) -> Iterator[None]:
         "user": _user(),
         "host": socket.gethostname(),
         "command": shlex.join(sys.orig_argv),
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
+        "versions": {"python": platform.python_version(), "dask": version("dask"), **versions()},
         "cluster": asdict(cluster),
         "start": _now(),
         "end": None,

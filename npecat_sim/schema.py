@@ -74,3 +74,7 @@ def arrays(capacity: int) -> tuple[ArraySpec, ...]:
         for column in COLUMNS
     )
     return per_image + catalog
+
+
+NAMES = tuple(spec.name for spec in arrays(capacity=1))
+"""Of all arrays of a store."""

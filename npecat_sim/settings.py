@@ -1,12 +1,12 @@
 """The complete configuration of a store, kept in its attributes."""
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from npecat_sim import schema, store
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import FieldTable
+from npecat_sim.files import Location
 from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
 from npecat_sim.units import PIXEL_SCALE
 
@@ -43,7 +43,7 @@ def settings_of(
     }
 
 
-def refuse_other_settings(path: Path, wanted: dict[str, Any]) -> None:
+def refuse_other_settings(path: Location, wanted: dict[str, Any]) -> None:
     """Raise NpecatError, with every difference, if the store was made with other settings."""
     found, wanted = _flat(store.settings(path)), _flat(wanted)
     differences = [
@@ -54,7 +54,7 @@ def refuse_other_settings(path: Path, wanted: dict[str, Any]) -> None:
     if differences:
         raise NpecatError(
             f"{path} was made with {', '.join(differences)}; "
-            "choose another --data or replace it with --overwrite"
+            "choose another --out or replace it with --overwrite"
         )
 
 

@@ -8,7 +8,6 @@ of workers and for a run that was interrupted and resumed.
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,9 @@ from npecat_sim import compiled, render, schema, store, store_writer
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError, naming
 from npecat_sim.field import FieldTable
+from npecat_sim.files import Location
 from npecat_sim.lock import locked
-from npecat_sim.observe import expose, signal_to_noise
+from npecat_sim.observe import observe
 from npecat_sim.prior import IMAGE_SIZE
 from npecat_sim.progress import progress
 from npecat_sim.provenance import recorded
@@ -33,12 +33,14 @@ RENDERERS = ("compiled", "galsim")
 class Task:
     """One chunk of one store, still to be made."""
 
-    path: Path
-    seed: int
-    split: str
-    renderer: str
+    path: Location
+    settings: dict[str, Any]
     chunk: int
-    images: range
+
+    @property
+    def images(self) -> range:
+        """The images of the chunk."""
+        return store.chunk_ranges(self.settings)[self.chunk]
 
 
 def simulate_images(
@@ -61,13 +63,10 @@ def simulate_images(
             else:
                 sky_sigma = float(np.sqrt(background.mean() / electrons_per_nmgy))
                 drawn = compiled.draw_sources(sources, fields.psf[row], IMAGE_SIZE, sky_sigma)
-            source_electrons = drawn * electrons_per_nmgy
-            sky_electrons = background.astype(np.float64) * electrons_per_nmgy
-            rate = sky_electrons + source_electrons.sum(axis=0)
-            observed = expose(rate, stream(seed, split, index, Purpose.NOISE))
-            images[position] = (observed - sky_electrons) / electrons_per_nmgy
-            backgrounds[position] = background
-            catalog["snr"][position, : len(drawn)] = signal_to_noise(source_electrons, rate)
+            noise_stream = stream(seed, split, index, Purpose.NOISE)
+            image, snr = observe(drawn, background, electrons_per_nmgy, noise_stream)
+            images[position], backgrounds[position] = image, background
+            catalog["snr"][position, : len(drawn)] = snr
     return store.Batch(
         images=images,
         backgrounds=backgrounds,
@@ -85,9 +84,10 @@ def run_task(task: Task, fields: FieldTable) -> int:
     Dask runs a task again when the worker that held its result dies: a finished chunk stays.
     """
     if not store_writer.is_finished(task.path, task.chunk):
+        seed, split, renderer = (task.settings[name] for name in ("seed", "split", "renderer"))
         with naming(str(task.path)):
-            batch = simulate_images(fields, task.seed, task.split, task.images, task.renderer)
-        store_writer.write_chunk(task.path, task.chunk, batch)
+            batch = simulate_images(fields, seed, split, task.images, renderer)
+        store_writer.write_chunk(task.path, task.settings, task.chunk, batch)
     return len(task.images)
 
 
@@ -105,7 +105,7 @@ def run_tasks(tasks: Sequence[Task], fields: FieldTable) -> int:
 
 
 def simulate(
-    data: Path,
+    folder: Location,
     prior: str,
     fields: FieldTable,
     counts: Mapping[str, int],
@@ -115,10 +115,11 @@ def simulate(
     images_per_chunk: int = schema.IMAGES_PER_CHUNK,
     chunks_per_task: int = 1,
     overwrite: bool = False,
-) -> list[Path]:
+) -> list[Location]:
     """Make, or complete, one store for every split whose count is not zero; returns their paths.
 
-    counts: split -> number of images. overwrite: make the stores anew whatever is there.
+    folder: holds the stores, ``train.zarr`` and so on. counts: split -> number of images.
+    overwrite: make the stores anew whatever is there.
     Raises NpecatError if a store of other settings stands in the way, another process writes one
     of the stores, or an image or a file cannot be made; what is finished is kept.
     """
@@ -126,23 +127,22 @@ def simulate(
     if not any(counts.values()):
         raise NpecatError("nothing to simulate: give --n, --n-validation or --n-test")
     wanted = {
-        store.store_path(data, prior, split): settings_of(
+        store.store_path(folder, split): settings_of(
             prior, fields, split, n_images, seed, renderer, images_per_chunk
         )
         for split, n_images in counts.items()
         if n_images
     }
     with ExitStack() as held:
-        for path in wanted:
-            held.enter_context(locked(path))
+        locks = [held.enter_context(locked(path)) for path in wanted]
         for path, settings in wanted.items():
             if overwrite:
                 store_writer.remove(path)
-            elif path.exists():
+            elif store.exists(path):
                 refuse_other_settings(path, settings)
         tasks = []
         for path, settings in wanted.items():
-            new = not path.exists()
+            new = not store.exists(path)
             missing = prepare(path, settings)
             if missing:
                 held.enter_context(recorded(path, cluster, new))
@@ -157,22 +157,22 @@ def simulate(
             with progress(f"simulate {prior}", total, done) as advance:
                 for images in cluster.run(run_tasks, batches, fields):
                     advance(images, "")
-        for path in wanted:
+                    for lock in locks:
+                        lock.check()
+        for path, lock in zip(wanted, locks, strict=True):
+            lock.check()
             store_writer.seal(path)
     return list(wanted)
 
 
-def prepare(path: Path, wanted: dict[str, Any]) -> list[Task]:
-    """Create the store if it is not there; returns the tasks that it still needs."""
-    if path.exists():
+def prepare(path: Location, wanted: dict[str, Any]) -> list[Task]:
+    """Create the store, or complete its layout; returns the tasks that it still needs."""
+    if store.exists(path):
         refuse_other_settings(path, wanted)
-    else:
-        store_writer.create(path, wanted, PRIOR.capacity)
-    if store.is_sealed(path):
-        return []
+        if store.is_sealed(path):
+            return []
+    store_writer.lay_out(path, wanted)
     done = store_writer.finished_chunks(path)
-    return [
-        Task(path, wanted["seed"], wanted["split"], wanted["renderer"], chunk, images)
-        for chunk, images in enumerate(store.chunk_ranges(wanted))
-        if chunk not in done
-    ]
+    n_chunks = len(store.chunk_ranges(wanted))
+    place = path.absolute()  # workers of a cluster may run in another folder
+    return [Task(place, wanted, chunk) for chunk in range(n_chunks) if chunk not in done]

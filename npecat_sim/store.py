@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.storage import FsspecStore
 
+from npecat_sim import files as storage
 from npecat_sim import manifest, schema
 from npecat_sim.catalog import COLUMNS, Catalog
 from npecat_sim.errors import NpecatError
+from npecat_sim.files import Location
 from npecat_sim.seeding import SPLITS
 
 MANIFEST = "manifest.json"
@@ -59,9 +62,9 @@ class Batch:
         }
 
 
-def store_path(data: Path, prior: str, split: str) -> Path:
-    """Where the store of a prior and split lies under the data folder."""
-    return data / prior / f"{split}.zarr"
+def store_path(folder: Location, split: str) -> Location:
+    """Where the store of a split lies in the folder of a prior."""
+    return folder / f"{split}.zarr"
 
 
 def chunk_ranges(settings: dict[str, Any]) -> list[range]:
@@ -70,35 +73,53 @@ def chunk_ranges(settings: dict[str, Any]) -> list[range]:
     return [range(start, min(start + step, n_images)) for start in range(0, n_images, step)]
 
 
-def first_fault(path: Path, files: manifest.Files | None) -> str | None:
+def first_fault(path: Location, files: manifest.Files | None) -> str | None:
     """What is wrong with a store of these files, the first of them that is at fault, or None.
 
     files: from manifest.read. Reads the size and the ending of every chunk, see manifest.fault.
     """
     if files is None:
         return f"{MANIFEST} is damaged"
-    faults = ((name, manifest.fault(path / name, f, thorough=False)) for name, f in files.items())
-    return next((f"{name} {words}" for name, words in faults if words), None)
+
+    def fault(file: tuple[str, manifest.Fingerprint]) -> str | None:
+        name, listed = file
+        words = manifest.fault(path / name, listed, thorough=False)
+        return f"{name} {words}" if words else None
+
+    return next(filter(None, storage.at_once(fault, files.items())), None)
 
 
-def is_sealed(path: Path) -> bool:
+def is_sealed(path: Location) -> bool:
     """True if the store's manifest has been written."""
     return (path / MANIFEST).exists()
 
 
-def size_on_disk(path: Path) -> int:
+def size_on_disk(path: Location) -> int:
     """Bytes of all files of a store."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return sum(storage.sizes(path).values())
 
 
-def settings(path: Path, command: str = "npecat simulate") -> dict[str, Any]:
+def exists(path: Location) -> bool:
+    """True if there is a store, of any version; raises NpecatError if there is something else."""
+    with storage.reading(path):
+        try:
+            content = storage.read(path / manifest.METADATA)
+        except (FileNotFoundError, NotADirectoryError):
+            if any(not name.endswith(storage.PARTIAL) for name in storage.sizes(path)):
+                raise _not_a_store(path) from None
+            return False
+    _attributes(path, content)
+    return True
+
+
+def settings(path: Location, command: str = "npecat simulate") -> dict[str, Any]:
     """The attributes of a store, finished or not.
 
     command: makes the store. Raises NpecatError where there is none, or something else.
     """
-    if not path.exists():
+    if not exists(path):
         raise NpecatError(f"no store at {path}; make it with: {command}")
-    attributes = attributes_of(path)
+    attributes = _attributes(path, storage.read(path / manifest.METADATA))
     version = attributes["format_version"]
     if version != schema.FORMAT_VERSION:
         raise NpecatError(
@@ -115,30 +136,34 @@ def settings(path: Path, command: str = "npecat simulate") -> dict[str, Any]:
     return attributes
 
 
-def attributes_of(path: Path) -> dict[str, Any]:
-    """The attributes of a store of any version; raises NpecatError if it is no npecat store."""
+def _attributes(path: Location, metadata: bytes) -> dict[str, Any]:
+    """The attributes in the root's metadata of a store of any version."""
     try:
-        attributes = json.loads((path / manifest.METADATA).read_text())["attributes"]
+        attributes = json.loads(metadata)["attributes"]
         is_ours = attributes["format"] == schema.FORMAT and "format_version" in attributes
-    except (OSError, ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError):
         is_ours = False
     if not is_ours:
-        raise NpecatError(f"{path} is not an npecat store; move it away and simulate again")
+        raise _not_a_store(path)
     return attributes
 
 
-def remake_command(path: Path, settings: dict[str, Any]) -> str:
+def _not_a_store(path: Location) -> NpecatError:
+    return NpecatError(f"{path} is not an npecat store; move it away and simulate again")
+
+
+def remake_command(path: Location, settings: dict[str, Any]) -> str:
     """The command that makes, or completes, the store with these settings at this path."""
     counts = {split: settings["n_images"] if split == settings["split"] else 0 for split in SPLITS}
     words = ["npecat simulate --prior", settings["prior"]]
     words += [f"--n {counts['train']} --n-validation {counts['validation']}"]
-    words += [f"--n-test {counts['test']} --seed {settings['seed']} --data {path.parent.parent}"]
+    words += [f"--n-test {counts['test']} --seed {settings['seed']} --out {path.parent}"]
     if settings["fields"] == "library":
         words.append("--fields LIBRARY")
     return " ".join(words)
 
 
-def refuse_unfinished(path: Path) -> None:
+def refuse_unfinished(path: Location) -> None:
     """Raise NpecatError, with the command that completes it, unless the store is sealed."""
     if not is_sealed(path):
         raise NpecatError(
@@ -153,13 +178,15 @@ class Contents:
     as zeros. Raises NpecatError, with the command that makes it, where there is no store.
     """
 
-    def __init__(self, path: Path, command: str):
+    def __init__(self, path: Location, command: str):
         self.path = path
         self.settings = settings(path, command)
 
     @cached_property
     def _group(self) -> zarr.Group:
-        return zarr.open_group(self.path, mode="r")
+        local = isinstance(self.path, Path)
+        place = self.path if local else FsspecStore.from_url(str(self.path), read_only=True)
+        return zarr.open_group(place, mode="r")
 
     def __len__(self) -> int:
         return self.settings["n_images"]
@@ -170,9 +197,15 @@ class Contents:
         return chunk_ranges(self.settings)
 
     def array(self, name: str, images: slice = slice(None)) -> np.ndarray:
-        """One array, or a slice of it along the image axis; see schema.arrays for axes, units."""
+        """One array, or a slice of it along the image axis; see schema.arrays for axes, units.
+
+        Raises NpecatError where there is no array of this name, or it is damaged.
+        """
+        if name not in schema.NAMES:
+            raise NpecatError(f"{self.path} has no array {name}; it has {', '.join(schema.NAMES)}")
         try:
-            return np.asarray(self._group[name][images])  # type: ignore[index]
+            with storage.reading(self.path):
+                return np.asarray(self._group[name][images])  # type: ignore[index]
         except (ValueError, KeyError, TypeError) as error:  # a checksum, or metadata, is wrong
             raise NpecatError(
                 f"{self.path}: array {name} is damaged ({error}); delete the store and run: "
@@ -199,7 +232,7 @@ class Store(Contents):
     there is no store or it is unfinished or not whole.
     """
 
-    def __init__(self, path: Path, command: str):
+    def __init__(self, path: Location, command: str):
         super().__init__(path, command)
         refuse_unfinished(path)
         files = manifest.read(path / MANIFEST)

@@ -1,12 +1,12 @@
 """Find every fault of a store: files that are missing, changed or not its own."""
 
-from pathlib import Path
-
+from npecat_sim import files as storage
 from npecat_sim import manifest, store
+from npecat_sim.files import Location
 from npecat_sim.progress import progress
 
 
-def verify(path: Path) -> list[str]:
+def verify(path: Location) -> list[str]:
     """Read every file of a finished store and compare it with the manifest.
 
     Returns a line a fault, which begins with the file's path inside the store; none for a store
@@ -18,17 +18,16 @@ def verify(path: Path) -> list[str]:
     if files is None:
         store.settings(path)  # a store of another format says so
         return [f"{store.MANIFEST} is damaged, so the other files cannot be checked"]
+
+    def fault(file: tuple[str, manifest.Fingerprint]) -> str | None:
+        name, listed = file
+        words = manifest.fault(path / name, listed, thorough=True)
+        return f"{name} {words}" if words else None
+
     faults = []
     with progress(f"verify {path}", len(files), unit="files") as advance:
-        for name, listed in files.items():
-            words = manifest.fault(path / name, listed, thorough=True)
-            if words:
-                faults.append(f"{name} {words}")
+        for found in storage.at_once(fault, files.items()):
+            faults += [found] if found else []
             advance(1, "")
-    return faults + [f"{name} is not in the manifest" for name in _strangers(path, files)]
-
-
-def _strangers(path: Path, files: manifest.Files) -> list[str]:
-    """Files in the store's folder that the manifest does not know."""
-    found = {str(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()}
-    return sorted(found - files.keys() - {store.MANIFEST})
+    strangers = sorted(storage.sizes(path).keys() - files.keys() - {store.MANIFEST})
+    return faults + [f"{name} is not in the manifest" for name in strangers]

@@ -21,16 +21,14 @@ from distributed import Client, LocalCluster
 
 from npecat_sim.cluster import Cluster
 from npecat_sim.field_model import default_fields
+from npecat_sim.files import Location, read, sizes
 from npecat_sim.simulate import simulate
+from npecat_sim.store import size_on_disk
 
 
-def digests(store: Path) -> dict[str, str]:
+def digests(store: Location) -> dict[str, str]:
     """File of a store -> its SHA-256."""
-    return {
-        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(store.rglob("*"))
-        if path.is_file()
-    }
+    return {name: hashlib.sha256(read(store / name)).hexdigest() for name in sizes(store)}
 
 
 def peak_memory() -> int:
@@ -59,8 +57,7 @@ def measure(images: int, workers: int) -> tuple[float, float, int]:
         start = time.perf_counter()
         (store,) = simulate(timed, "many", fields, {"train": images}, 0, cluster)
         seconds = time.perf_counter() - start
-        size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
-        return images / seconds, size / images, max(client.run(peak_memory).values())
+        return images / seconds, size_on_disk(store) / images, max(client.run(peak_memory).values())
 
 
 def differing_after_kills(images: int, kills: int, seed: int) -> int:

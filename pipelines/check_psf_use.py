@@ -11,6 +11,7 @@ import click
 import torch
 
 from npecat_eval.psf_use import CLEAR_SIGMAS, psf_use
+from npecat_sim.files import Location
 from npecat_sim.store import Store
 from npecat_train.checkpoint import BEST, load_network
 
@@ -21,7 +22,7 @@ from .options import RUN_OPTION, TEST_STORE_OPTION
 @click.command(context_settings={"show_default": True})
 @RUN_OPTION
 @TEST_STORE_OPTION
-def check_psf_use(run: Path, store: Path) -> None:
+def check_psf_use(run: Path, store: Location) -> None:
     """Compare the loss with the true PSF and with another image's."""
     network, settings = load_network(run / BEST)
     network.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -17,6 +17,7 @@ from torch import Tensor
 from npecat_eval import tables
 from npecat_eval.bins import MAGNITUDE_LIMIT
 from npecat_eval.evaluate import evaluate
+from npecat_sim.files import Location
 from npecat_sim.progress import progress
 from npecat_sim.store import Store
 from npecat_sim.units import flux_of_magnitude, magnitude
@@ -39,7 +40,7 @@ RULES: dict[str, Callable[[TilePosterior], Tensor]] = {
 @click.command(context_settings={"show_default": True})
 @RUN_OPTION
 @TEST_STORE_OPTION
-def compare_decoding(run: Path, store: Path) -> None:
+def compare_decoding(run: Path, store: Location) -> None:
     """Compare the decoding rule with a bare threshold on each tile."""
     network, settings = load_network(run / BEST)
     network.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import torch
 
+from npecat_sim.files import Location
 from npecat_sim.store import Store, store_path
 from npecat_train.cache import Streamed
 from npecat_train.learner import Learner
@@ -46,11 +47,11 @@ CANDIDATES = {
 @DATA_OPTION
 @click.option("--rounds", default=10, help="Of the comparison of speeds.")
 @click.option("--only", multiple=True, type=click.Choice(list(CANDIDATES)), help="Candidates.")
-def compare_networks(data: Path, rounds: int, only: tuple[str, ...]) -> None:
+def compare_networks(data: Location, rounds: int, only: tuple[str, ...]) -> None:
     """Train every candidate once over the images of prior many and compare."""
-    command = f"npecat simulate --prior many --n 30000 --out {data}/many"
+    command = f"npecat simulate --prior many --n 30000 --out {data / 'many'}"
     images, validation = (
-        Store(store_path(data, "many", split), command) for split in ("train", "validation")
+        Store(store_path(data / "many", split), command) for split in ("train", "validation")
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     settings = {

@@ -12,6 +12,7 @@ from npecat_eval import figures, tables
 from npecat_eval.example_figure import example_figure
 from npecat_eval.sep_baseline import sep_detections, tune_class_threshold
 from npecat_sim.errors import NpecatError
+from npecat_sim.files import Location
 from npecat_sim.progress import progress
 from npecat_sim.store import Batch, Store, store_path
 from npecat_train.checkpoint import BEST, VARIANTS, load_network
@@ -31,17 +32,17 @@ N_EXAMPLES = 8
 @click.option("--results", type=FOLDER, default=Path("results"), help="Folder of the tables.")
 @DATA_OPTION
 @RUNS_OPTION
-def evaluate(test_prior: str, results: Path, data: Path, runs: Path) -> None:
+def evaluate(test_prior: str, results: Path, data: Location, runs: Path) -> None:
     """Score the trained variants and SEP side by side on a test store."""
-    command = f"npecat simulate --prior {test_prior} --n 210000 --data {data}"
+    command = f"npecat simulate --prior {test_prior} --n 210000 --out {data / test_prior}"
     checkpoints = {v: runs / v / BEST for v in VARIANTS if (runs / v / BEST).exists()}
     if not checkpoints:
         raise NpecatError(
             f"no trained network in {runs}; train one with: npecat train --variant psf_aware "
             f"--data {data} --runs {runs}"
         )
-    validation = Store(store_path(data, test_prior, "validation"), command)
-    test = Store(store_path(data, test_prior, "test"), command)
+    validation = Store(store_path(data / test_prior, "validation"), command)
+    test = Store(store_path(data / test_prior, "test"), command)
 
     methods = {"SEP": run_sep(validation, test)}
     for variant, path in checkpoints.items():

@@ -1,11 +1,10 @@
 """``npecat info``: what is inside a store, finished or not."""
 
-from pathlib import Path
-
 import click
 import numpy as np
 
 from npecat_sim import manifest
+from npecat_sim.files import Location
 from npecat_sim.store import (
     MANIFEST,
     Contents,
@@ -24,7 +23,7 @@ N_SKY_CHUNKS = 8
 
 @click.command()
 @STORE_ARGUMENT
-def info(path: Path) -> None:
+def info(path: Location) -> None:
     """Say what is inside a store, finished or not."""
     rows = describe(path)
     width = max(map(len, rows))
@@ -32,7 +31,7 @@ def info(path: Path) -> None:
         click.echo(f"{name:<{width}}  {value}")
 
 
-def describe(path: Path) -> dict[str, str]:
+def describe(path: Location) -> dict[str, str]:
     """What is known of a store, name -> text; arrays are read where the store is whole so far.
 
     Raises NpecatError where there is no store.

@@ -25,9 +25,9 @@ def run() -> None:
 def quickstart(context: click.Context, out: Path) -> None:
     """Simulate, train psf_aware and evaluate on priors many and one."""
     data, runs, results = out / "data", out / "runs", out / "results"
-    sizes = {"n_validation": N_VALIDATION, "n_test": N_TEST, "data": data}
-    context.invoke(simulate, prior="many", n=N_TRAIN, **sizes)
-    context.invoke(simulate, prior="one", n=0, **sizes)
+    sizes = {"n_validation": N_VALIDATION, "n_test": N_TEST}
+    for prior, n_train in (("many", N_TRAIN), ("one", 0)):
+        context.invoke(simulate, prior=prior, n=n_train, out=data / prior, **sizes)
     context.invoke(train, variant="psf_aware", epochs=EPOCHS, data=data, runs=runs)
     for prior in ("many", "one"):
         context.invoke(evaluate, test_prior=prior, data=data, runs=runs, results=results)

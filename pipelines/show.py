@@ -6,6 +6,7 @@ import click
 
 from npecat_eval.contact_sheet import contact_sheet
 from npecat_sim.errors import NpecatError
+from npecat_sim.files import Location
 from npecat_sim.store import Store
 
 from .options import STORE_ARGUMENT
@@ -19,11 +20,13 @@ from .options import STORE_ARGUMENT
     "--output",
     "picture",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="PNG or PDF; default: PNG beside the store.",
+    help="PNG or PDF; default: PNG beside the store, or here if that is on s3://.",
 )
-def show(path: Path, n_images: int, picture: Path | None) -> None:
+def show(path: Location, n_images: int, picture: Path | None) -> None:
     """Draw the first images of a finished store with their true sources marked."""
-    picture = picture or path.absolute().with_suffix(".png")
+    if not picture:
+        beside = path.absolute() if isinstance(path, Path) else Path(path.name)
+        picture = beside.with_suffix(".png")
     if picture.suffix not in (".png", ".pdf"):
         raise NpecatError(f"{picture}: cannot tell its kind; name a file that ends in .png or .pdf")
     store = Store(path, "npecat simulate")

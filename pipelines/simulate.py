@@ -10,13 +10,14 @@ from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD, FieldTable
 from npecat_sim.field_model import default_fields
+from npecat_sim.files import Location
 from npecat_sim.library import load_library
 from npecat_sim.seeding import SPLITS
 from npecat_sim.simulate import RENDERERS
 from npecat_sim.simulate import simulate as simulate_stores
 from npecat_sim.store import size_on_disk
 
-from .options import DATA_OPTION
+from .options import STORAGE
 
 
 @click.command()
@@ -39,7 +40,9 @@ from .options import DATA_OPTION
     help="GalSim itself, or the compiled renderer that equals it.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace stores of the same names.")
-@DATA_OPTION
+@click.option(
+    "--out", type=STORAGE, help="Folder or s3:// of train.zarr etc.; default: data/PRIOR."
+)
 def simulate(
     prior: str,
     n: int,
@@ -53,7 +56,7 @@ def simulate(
     scheduler_file: str | None,
     renderer: str,
     overwrite: bool,
-    data: Path,
+    out: Location | None,
 ) -> None:
     """Simulate images with their catalogs into chunked Zarr stores."""
     defaults = (n, n // 7, n // 5)  # the paper's 210,000 + 30,000 images and 42,000 for tests
@@ -70,9 +73,8 @@ def simulate(
         raise NpecatError("--workers is for processes of this machine; leave it or the scheduler")
     workers = workers or CPU_COUNT
     cluster = Cluster(workers, threads_per_worker, scheduler, scheduler_file)
-    paths = simulate_stores(
-        data, prior, table, counts, seed, cluster, renderer, overwrite=overwrite
-    )
+    out = out or Path("data", prior)
+    paths = simulate_stores(out, prior, table, counts, seed, cluster, renderer, overwrite=overwrite)
     seconds = time.perf_counter() - start
     over = "1 field" if len(table) == 1 else f"{len(table):,} fields"
     click.echo(f"{sum(counts.values()):,} images over {over} in {seconds:.1f} s")

@@ -3,7 +3,7 @@
 Needs ``pip install dask-jobqueue``, which npecat itself does not. Run it on a login node, in a
 folder that all nodes see, inside tmux or a job of its own, since it must live as long as the run:
 
-    python -m npecat.simulate_slurm --prior many --n 210000 --data /shared/data
+    python -m npecat.simulate_slurm --prior many --n 210000 --out /shared/data/many
 
 The options are those of ``npecat simulate``. A job that SLURM kills is replaced and its images
 are made by another; if this process itself dies, the same command goes on where it stopped.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import torch
 
+from npecat_sim.files import Location
 from npecat_sim.store import Store, store_path
 from npecat_train.cache import CACHES
 from npecat_train.checkpoint import BEST, VARIANTS, RunSettings
@@ -64,7 +65,7 @@ def train(
     seed: int,
     cache: str,
     dry_run: bool,
-    data: Path,
+    data: Location,
     runs: Path,
 ) -> None:
     """Train a variant; the same command goes on where it stopped.
@@ -72,9 +73,9 @@ def train(
     On several GPUs: torchrun --nproc-per-node 8 -m npecat train ...
     """
     prior = VARIANTS[variant]
-    command = f"npecat simulate --prior {prior} --n 210000 --data {data}"
-    images = Store(store_path(data, prior, "train"), command)
-    validation = Store(store_path(data, prior, "validation"), command)
+    command = f"npecat simulate --prior {prior} --n 210000 --out {data / prior}"
+    images = Store(store_path(data / prior, "train"), command)
+    validation = Store(store_path(data / prior, "validation"), command)
     with joined() as (team, device):
         settings = run_settings(
             variant,

@@ -1,19 +1,19 @@
 """``npecat verify``: check every file of stores against their manifests."""
 
 import sys
-from pathlib import Path
 
 import click
 
+from npecat_sim.files import Location
 from npecat_sim.store import refuse_unfinished
 from npecat_sim.verify import verify as faults_of
 
-from .options import FOLDER
+from .options import STORAGE
 
 
 @click.command()
-@click.argument("paths", metavar="STORE...", nargs=-1, required=True, type=FOLDER)
-def verify(paths: tuple[Path, ...]) -> None:
+@click.argument("paths", metavar="STORE...", nargs=-1, required=True, type=STORAGE)
+def verify(paths: tuple[Location, ...]) -> None:
     """Read every file of finished stores and name each that is not what was written."""
     for path in paths:
         refuse_unfinished(path)

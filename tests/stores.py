@@ -17,7 +17,7 @@ def write_store(
     images_per_chunk: int = 40,
 ) -> Path:
     """A finished store of ``n_images``; returns its path."""
-    path = store.store_path(data, prior, split)
+    path = store.store_path(data / prior, split)
     for task in prepare(
         path, settings_of(prior, fields, split, n_images, seed, "compiled", images_per_chunk)
     ):

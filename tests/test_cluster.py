@@ -1,11 +1,13 @@
 """Where tasks run changes nothing: any number of workers, dying workers, a cluster over TCP."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import dask
@@ -13,6 +15,7 @@ import psutil
 import pytest
 
 from npecat.bench_simulate import digests
+from npecat_sim import store_writer
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import FieldTable
@@ -27,7 +30,7 @@ COUNTS = {"train": 200, "test": 50}
 def simulated(data: Path, cluster: Cluster, chunks_per_task: int = 1) -> list[dict[str, str]]:
     """Digests of the stores of COUNTS, in chunks of 40 images."""
     paths = simulate(
-        data,
+        data / "many",
         "many",
         default_fields(),
         COUNTS,
@@ -107,29 +110,84 @@ def test_failing_image_is_named_once_and_not_retried(tmp_path):
     broken = BrokenFields(**vars(default_fields()))
     object.__setattr__(broken, "marks", tmp_path / "marks")
     with pytest.raises(NpecatError) as caught:
-        simulate(tmp_path, "many", broken, {"test": 2000}, 0, Cluster(), images_per_chunk=2000)
+        simulate(
+            tmp_path / "many", "many", broken, {"test": 2000}, 0, Cluster(), images_per_chunk=2000
+        )
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/many/test.zarr: image ") and "\n" not in message
     assert ", field row 7, " in message and " sources: ValueError: no sky here" in message
     assert (tmp_path / "marks").read_text() == "tried\n"
 
 
+@contextmanager
+def cluster_over_tcp(folder, n_workers, **environment):
+    """A Dask scheduler and workers, each a process of its own; yields scheduler file, scheduler."""
+    file = folder / "scheduler.json"
+    scheduler = "scheduler --host 127.0.0.1 --port 0"
+    worker = f"worker --nthreads 1 --local-directory {folder}"
+    started = []
+    with ExitStack() as running:
+        for command in (scheduler, *[worker] * n_workers):
+            words = [*command.split(), "--no-dashboard", "--scheduler-file", str(file)]
+            started.append(
+                running.enter_context(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "dask", *words],
+                        stderr=subprocess.DEVNULL,
+                        env={**os.environ, **environment},
+                    )
+                )
+            )
+            running.callback(started[-1].terminate)
+        while not file.exists():
+            assert started[0].poll() is None
+            time.sleep(0.05)
+        yield file, started[0]
+
+
 def test_existing_cluster_over_tcp(tmp_path, reference):
     """A scheduler and two workers, each a process of its own, write the bytes of a local run."""
-    file = tmp_path / "scheduler.json"
-    scheduler = "scheduler --host 127.0.0.1 --port 0"
-    worker = f"worker --nthreads 1 --local-directory {tmp_path}"
-    with ExitStack() as running:
-        for command in (scheduler, worker, worker):
-            words = [*command.split(), "--no-dashboard", "--scheduler-file", str(file)]
-            process = running.enter_context(
-                subprocess.Popen([sys.executable, "-m", "dask", *words], stderr=subprocess.DEVNULL)
-            )
-            running.callback(process.terminate)
-        while not file.exists():
+    with cluster_over_tcp(tmp_path, 2) as (file, _):
+        assert simulated(tmp_path, Cluster(scheduler_file=str(file))) == reference
+
+
+def test_worker_of_other_versions_is_refused_by_name(tmp_path):
+    """It finds the metadata of another Zarr first."""
+    metadata = tmp_path / "other" / "zarr-2.5.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: zarr\nVersion: 2.5\n")
+    path = os.pathsep.join([str(tmp_path / "other"), *sys.path])
+    words = rf"worker tcp://127.0.0.1:\d+ has zarr 2.5 instead of {version('zarr')}, which may"
+    with (
+        cluster_over_tcp(tmp_path, 1, PYTHONPATH=path) as (file, _),
+        pytest.raises(NpecatError, match=words),
+    ):
+        simulated(tmp_path, Cluster(scheduler_file=str(file)))
+    assert not store_writer.finished_chunks(tmp_path / "many" / "train.zarr")
+
+
+def test_scheduler_lost_in_the_middle_of_a_run_is_said_in_one_line(tmp_path):
+    store = tmp_path / "data" / "one" / "test.zarr"
+    command = "simulate --prior one --n 0 --n-test 20000 --scheduler-file scheduler.json"
+    with (
+        cluster_over_tcp(tmp_path, 1) as (_, scheduler),
+        subprocess.Popen(
+            [sys.executable, "-m", "npecat", *command.split()],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        while not list((store / RECEIPTS).glob("*.json")):
             assert process.poll() is None
             time.sleep(0.05)
-        assert simulated(tmp_path, Cluster(scheduler_file=str(file))) == reference
+        scheduler.kill()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and "Traceback" not in errors
+    said = [line for line in errors.splitlines() if line.startswith("npecat:")]
+    assert said[-1] == (
+        "npecat: the connection to the Dask scheduler is lost; run the same command again"
+    )
 
 
 def test_silent_scheduler_is_named(tmp_path):

@@ -30,7 +30,7 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def unfinished(tmp_path):
     """A store with chunks 0 and 2 of three: 15 of 25 images."""
-    path = store.store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path / "one", "test")
     wanted = settings_of("one", SINGLE_FIELD, "test", 25, 0, "compiled", 10)
     for task in prepare(path, wanted)[::2]:
         run_task(task, SINGLE_FIELD)
@@ -83,7 +83,7 @@ def test_info_of_an_unfinished_store_counts_what_is_there(unfinished):
 
 
 def test_info_of_a_store_with_no_chunk_yet(tmp_path):
-    path = store.store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path / "one", "test")
     prepare(path, settings_of("one", SINGLE_FIELD, "test", 25, 0, "compiled", 10))
     said = describe(path)
     assert said["state"] == "unfinished: 0 of 3 chunks done" and "true sources" not in said

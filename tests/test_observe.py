@@ -3,23 +3,35 @@
 import numpy as np
 import pytest
 
-from npecat_sim.observe import expose, signal_to_noise
+from npecat_sim.observe import observe
+
+NO_SOURCE = np.zeros((0, 3, 200_000), np.float32)
+
+
+def snr_of(electrons, background):
+    """SNR of sources (source, y, x) under a sky (y, x), both in electrons."""
+    sky = np.full(electrons.shape[1:], background, np.float32)
+    return observe(electrons.astype(np.float32), sky, 1.0, np.random.default_rng(0))[1]
 
 
 def test_noise_variance_equals_the_rate():
-    rate = np.repeat([[50.0], [868.0], [40_000.0]], 200_000, axis=1)
-    residual = expose(rate, np.random.default_rng(0)) - rate
-    # 200,000 draws fix a variance to 0.3 %; sky variance instead of rate would be off by tens.
-    assert residual.var(axis=1) / rate[:, 0] == pytest.approx([1, 1, 1], abs=0.015)
-    assert residual.mean(axis=1) / np.sqrt(rate[:, 0]) == pytest.approx([0, 0, 0], abs=0.01)
+    """In nanomaggies that is the rate over the electrons of a nanomaggy, for sky and source."""
+    electrons = np.array([50.0, 868.0, 40_000.0])
+    light = np.repeat(electrons[:, None] / 100, 200_000, axis=1).astype(np.float32)
+    for drawn, sky in ((NO_SOURCE, light), (light[None] / 2, light / 2)):
+        image, _ = observe(drawn, sky, 100.0, np.random.default_rng(0))
+        residual = image - drawn.sum(axis=0)
+        # 200,000 draws fix a variance to 0.3 %; sky variance instead of rate would be off by tens.
+        assert residual.var(axis=1) * 100**2 / electrons == pytest.approx([1, 1, 1], abs=0.015)
+        in_sigma = residual.mean(axis=1) * 100 / np.sqrt(electrons)
+        assert in_sigma == pytest.approx([0, 0, 0], abs=0.01)
 
 
 def test_snr_counts_source_background_and_neighbour():
     image = np.zeros((2, 8, 8))
     image[0, 2:4, 2:4] = 100.0  # the source: 400 electrons in its own four pixels
     image[1, 3, 3] = 500.0  # a neighbour on one of them
-    rate = 25.0 + image.sum(axis=0)
-    assert signal_to_noise(image, rate)[0] == pytest.approx(400 / np.sqrt(400 + 4 * 25 + 500))
+    assert snr_of(image, 25.0)[0] == pytest.approx(400 / np.sqrt(400 + 4 * 25 + 500))
 
 
 def test_snr_of_a_gaussian_star_is_near_the_best_aperture():
@@ -29,4 +41,4 @@ def test_snr_of_a_gaussian_star_is_near_the_best_aperture():
     radius2 = (x**2 + y**2).ravel()
     order = np.argsort(radius2)
     best = (star.ravel()[order].cumsum() / np.sqrt(rate.ravel()[order].cumsum())).max()
-    assert signal_to_noise(star[None], rate)[0] == pytest.approx(best, rel=0.03)
+    assert snr_of(star[None], 1e4)[0] == pytest.approx(best, rel=0.03)

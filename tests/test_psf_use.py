@@ -32,7 +32,7 @@ def toy_store(tmp_path_factory) -> Store:
     fields = fields.take(np.array([sigma1.argmin(), sigma1.argmax()]))
     simulated = Store(write_store(folder, "train", 240, "many", fields=fields), "")
     path = folder / "toy.zarr"
-    store_writer.create(path, simulated.settings, simulated.array("catalog/x").shape[1])
+    store_writer.lay_out(path, simulated.settings, simulated.array("catalog/x").shape[1])
     for chunk, images in enumerate(simulated.chunk_ranges):
         batch = simulated.batch(slice(images.start, images.stop))
         columns = batch.catalog.columns

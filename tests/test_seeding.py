@@ -9,6 +9,13 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.seeding import SPLITS, Purpose, stream
 
 
+def test_stream_is_philox_with_its_key_and_counter():
+    key = np.array([2**63 + 5, 1 * 256 + Purpose.NOISE], dtype=np.uint64)
+    plain = np.random.Generator(np.random.Philox(key=key, counter=7 << 192))
+    ours = stream(2**63 + 5, "validation", 7, Purpose.NOISE)
+    np.testing.assert_array_equal(ours.random(9), plain.random(9))
+
+
 def test_every_stream_is_its_own():
     keys = itertools.product((0, 1), SPLITS, (0, 1, 2**20), Purpose)
     first = [stream(*key).random(4).tobytes() for key in keys]

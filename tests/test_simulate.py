@@ -104,15 +104,15 @@ def test_both_renderers_give_the_same_image():
 
 def test_other_settings_under_the_same_name_are_refused(tmp_path):
     counts = {"test": 10}
-    simulate(tmp_path, "one", SINGLE_FIELD, counts, 0, Cluster())
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 0, Cluster())
     with pytest.raises(NpecatError, match=r"with seed = 0 instead of 1, renderer = .* instead of "):
-        simulate(tmp_path, "one", SINGLE_FIELD, counts, 1, Cluster(), "galsim")
+        simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 1, Cluster(), "galsim")
 
 
 def test_finished_store_is_left_alone(tmp_path):
-    path = simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())[0]
+    path = simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())[0]
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
 
 

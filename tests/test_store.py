@@ -53,7 +53,7 @@ def test_missing_store_names_the_command(tmp_path):
 
 
 def test_unfinished_store_is_refused(tmp_path):
-    path = store.store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path / "one", "test")
     tasks = prepare(path, settings_of("one", SINGLE_FIELD, "test", 50, 0, "compiled", 20))
     run_task(tasks[0], SINGLE_FIELD)
     with pytest.raises(
@@ -99,6 +99,11 @@ def test_foreign_folder_is_refused(tmp_path):
     (tmp_path / "file.txt").write_text("mine")
     with pytest.raises(NpecatError, match="not an npecat store"):
         opened(tmp_path)
+
+
+def test_unknown_array_is_named_with_those_there_are(whole):
+    with pytest.raises(NpecatError, match="has no array image; it has images, backgrounds, "):
+        opened(whole).array("image")
 
 
 def test_digest_names_the_content(whole, tmp_path):

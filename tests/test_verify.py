@@ -38,7 +38,7 @@ def copy(whole, tmp_path):
 @pytest.fixture
 def unfinished(tmp_path):
     """A store with two of its three chunks."""
-    path = store.store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path / "one", "test")
     for task in prepare(path, settings_of("one", SINGLE_FIELD, "test", 25, 0, "compiled", 10))[:2]:
         run_task(task, SINGLE_FIELD)
     return path
@@ -211,7 +211,9 @@ def test_store_without_its_manifest_is_completed_by_simulate(tmp_path):
     (path / store.MANIFEST).unlink()
     assert "is not finished" in refusal(path)
     chunk = json.loads((path / manifest.METADATA).read_text())["attributes"]["images_per_chunk"]
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), images_per_chunk=chunk)
+    simulate(
+        tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), images_per_chunk=chunk
+    )
     assert verify(path) == []
 
 

@@ -1,9 +1,11 @@
 """Stores are written by one process at a time, whole or to be completed, with their provenance."""
 
 import getpass
+import itertools
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +22,8 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
 from npecat_sim.lock import locked
 from npecat_sim.provenance import provenance_path
-from npecat_sim.simulate import prepare, settings_of, simulate
+from npecat_sim.settings import PRIOR
+from npecat_sim.simulate import Task, prepare, run_task, settings_of, simulate
 from tests.stores import write_store
 
 HOLD = """
@@ -42,7 +45,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_second_writer_is_turned_away_and_a_dead_one_forgotten(tmp_path):
-    path = store.store_path(tmp_path / "data", "one", "test")
+    path = store.store_path(tmp_path / "data" / "one", "test")
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -53,7 +56,7 @@ def test_second_writer_is_turned_away_and_a_dead_one_forgotten(tmp_path):
         assert who in done.stderr and not path.exists()
         holder.send_signal(signal.SIGKILL)
     assert str(holder.pid) in path.with_suffix(".lock").read_text()
-    simulate(tmp_path / "data", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(tmp_path / "data" / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert store.is_sealed(path) and path.with_suffix(".lock").read_text() == ""
 
 
@@ -70,26 +73,26 @@ def test_a_run_holds_its_stores_to_its_end(tmp_path, monkeypatch):
     seal = store_writer.seal
     monkeypatch.setattr(store_writer, "seal", look)
     counts = {"train": 5, "test": 5}
-    assert simulate(tmp_path, "one", SINGLE_FIELD, counts, 0, Cluster()) == refused
+    assert simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 0, Cluster()) == refused
 
 
 def test_every_difference_is_shown_and_overwrite_replaces(tmp_path):
     path = write_store(tmp_path, "test", 10, images_per_chunk=500)
     before = digests(path)
     with pytest.raises(NpecatError) as caught:
-        simulate(tmp_path, "one", SINGLE_FIELD, {"train": 20, "test": 20}, 1, Cluster())
+        simulate(tmp_path / "one", "one", SINGLE_FIELD, {"train": 20, "test": 20}, 1, Cluster())
     message = str(caught.value)
     assert "seed = 0 instead of 1, n_images = 10 instead of 20; " in message
     assert "--overwrite" in message and "\n" not in message
     assert digests(path) == before and not (tmp_path / "one" / "train.zarr").exists()
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 20}, 1, Cluster(), overwrite=True)
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 20}, 1, Cluster(), overwrite=True)
     fresh = write_store(tmp_path / "fresh", "test", 20, seed=1, images_per_chunk=500)
     assert digests(path) == digests(fresh)
     assert list(path.parent.glob("test.zarr*")) == [path]
 
 
 def test_nested_differences_have_dotted_names(tmp_path):
-    path = store.store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path / "one", "test")
     settings = settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500)
     prepare(path, settings)
     settings["catalog_prior"]["star_flux"]["slope"] = 0.5
@@ -102,7 +105,7 @@ def test_overwrite_spares_what_is_no_store(tmp_path):
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
     with pytest.raises(NpecatError, match="not an npecat store; move it away"):
-        simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), overwrite=True)
+        simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), overwrite=True)
     assert mine.read_text() == "mine"
 
 
@@ -112,13 +115,75 @@ def test_sealing_clears_what_killed_runs_left(tmp_path):
     whole = digests(path)
     (path / store_writer.RECEIPTS).mkdir()
     (path / store_writer.RECEIPTS / "0.json").write_text("{}")
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert digests(path) == whole
-    unfinished = store.store_path(tmp_path / "unfinished", "one", "test")
+    unfinished = store.store_path(tmp_path / "unfinished" / "one", "test")
     prepare(unfinished, settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500))
     (unfinished / "images" / "0.1234.partial").write_text("half")
-    simulate(tmp_path / "unfinished", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(tmp_path / "unfinished" / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert digests(unfinished) == whole
+
+
+def unfinished_store(data: Path) -> tuple[Path, list[Task]]:
+    """A store with one of its two chunks, and the tasks of both."""
+    path = store.store_path(data / "one", "test")
+    tasks = prepare(path, settings_of("one", SINGLE_FIELD, "test", 20, 0, "compiled", 10))
+    run_task(tasks[0], SINGLE_FIELD)
+    return path, tasks
+
+
+@pytest.mark.parametrize("harm", ["cut", "change", "remove"])
+@pytest.mark.parametrize("name", ["images/zarr.json", "catalog/zarr.json"])
+def test_damaged_layout_is_healed_when_a_run_goes_on(tmp_path, name, harm):
+    path, _ = unfinished_store(tmp_path)
+    content = (path / name).read_text()
+    if harm == "remove":
+        (path / name).unlink()
+    else:
+        changed = content[:50] if harm == "cut" else content.replace("3", "2")
+        (path / name).write_text(changed)
+    write_store(tmp_path, "test", 20, images_per_chunk=10)
+    whole = write_store(tmp_path / "whole", "test", 20, images_per_chunk=10)
+    assert digests(path) == digests(whole)
+
+
+def test_interrupted_layout_is_completed(tmp_path):
+    """Killed after each of the files that lay_out writes, and before any is whole."""
+    whole = write_store(tmp_path / "whole", "test", 20, images_per_chunk=10)
+    written = store_writer.layout(store.settings(whole)).metadata
+    for n_written in (0, 1, 7):
+        path = store.store_path(tmp_path / str(n_written) / "one", "test")
+        for name, content in list(written.items())[:n_written]:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ".zarr.json.123.partial").write_text("half")
+        write_store(tmp_path / str(n_written), "test", 20, images_per_chunk=10)
+        assert digests(path) == digests(whole)
+
+
+def test_task_of_an_earlier_run_writes_nothing_into_the_store_that_replaced_it(tmp_path):
+    """The client of a cluster was killed; its task still runs when --overwrite follows."""
+    path, tasks = unfinished_store(tmp_path)
+    store_writer.remove(path)
+    write_store(tmp_path, "test", 20, seed=1, images_per_chunk=10)
+    before = digests(path)
+    shutil.rmtree(path / "fwhm" / "c")  # so that the task does not take its chunk for finished
+    with pytest.raises(NpecatError, match="is not the store of this run: it was replaced"):
+        run_task(tasks[1], SINGLE_FIELD)
+    store_writer.remove(path)
+    with pytest.raises(NpecatError, match="is not the store of this run: it was replaced"):
+        run_task(tasks[1], SINGLE_FIELD)
+    assert not store.exists(path)
+    write_store(tmp_path, "test", 20, seed=1, images_per_chunk=10)
+    assert digests(path) == before
+
+
+def test_chunk_without_any_source_is_written(tmp_path):
+    """All its catalog is padding, which Zarr would leave out by default."""
+    seed = next(s for s in itertools.count() if PRIOR.draw(s, "test", range(1)).count == 0)
+    path = write_store(tmp_path, "test", 1, seed=seed, images_per_chunk=1)
+    assert store.Store(path, "").catalog().count == 0
 
 
 @pytest.fixture
@@ -142,7 +207,7 @@ def test_full_disk_is_said_in_one_line_and_the_run_completes_later(tmp_path, sma
     options = ["--n-test", "1500", "--workers", "1"]
     path = small_disk / "data" / "one" / "test.zarr"
     done = run(small_disk, *options)
-    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("npecat: data/one/test")
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(f"npecat: {path}")
     assert "No space left on device); free space and run the same command again" in done.stderr
     assert "Traceback" not in done.stderr and done.stderr.count("npecat:") == 1
     finished = store_writer.finished_chunks(path)
@@ -156,15 +221,15 @@ def test_full_disk_is_said_in_one_line_and_the_run_completes_later(tmp_path, sma
 
 
 def test_provenance_says_who_when_and_with_what(tmp_path):
-    path = store.store_path(tmp_path, "one", "test")
+    path = store.store_path(tmp_path / "one", "test")
     prepare(path, settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500))
     provenance_path(path).write_text(json.dumps({"runs": [{"end": None}]}))
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(workers=3))
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(workers=3))
     killed, run = json.loads(provenance_path(path).read_text())["runs"]
     assert killed["end"] is None and run["end"] >= run["start"]
     assert (run["user"], run["host"]) == (getpass.getuser(), socket.gethostname())
     assert run["versions"]["galsim"] == version("galsim") and run["cluster"]["workers"] == 3
     assert run["command"] == shlex.join(sys.orig_argv)
     before = provenance_path(path).read_bytes()
-    simulate(tmp_path, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
     assert provenance_path(path).read_bytes() == before, "a run that made nothing is on record"
