@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from moto.server import ThreadedMotoServer
 from upath import UPath
@@ -28,6 +29,7 @@ from npecat_sim.files import location
 from npecat_sim.lock import locked
 from npecat_sim.simulate import prepare, run_task, settings_of, simulate
 from npecat_sim.verify import verify
+from npecat_train.cache import Streamed
 from npecat_train.loader import batches
 from tests.stores import write_store
 
@@ -108,7 +110,11 @@ def test_commands_write_and_read_a_bucket(bucket, tmp_path):
 def test_training_reads_a_bucket(copy, local):
     """The loader's batches, drawn ahead in a thread, are those of the folder's store."""
     for ours, theirs in zip(
-        *(batches(store.Store(path, ""), 8, (0, 0)) for path in (copy, local)), strict=True
+        *(
+            batches(Streamed(store.Store(path, ""), torch.device("cpu")), 8, (0, 0))
+            for path in (copy, local)
+        ),
+        strict=True,
     ):
         for name, values in vars(theirs).items():
             np.testing.assert_array_equal(vars(ours)[name], values)

@@ -32,14 +32,14 @@ def toy_store(tmp_path_factory) -> Store:
     fields = fields.take(np.array([sigma1.argmin(), sigma1.argmax()]))
     simulated = Store(write_store(folder, "train", 240, "many", fields=fields), "")
     path = folder / "toy.zarr"
-    store_writer.lay_out(path, simulated.settings, simulated.array("catalog/x").shape[1])
+    store_writer.lay_out(path, simulated.settings)
     for chunk, images in enumerate(simulated.chunk_ranges):
         batch = simulated.batch(slice(images.start, images.stop))
         columns = batch.catalog.columns
         told = np.where(batch.psf_parameters[:, :1] > sigma1.mean(), np.float32(20), np.float32(5))
         flux = np.where(columns["flux"] > 0, told, np.nan)
         catalog = replace(batch.catalog, columns={**columns, "flux": flux})
-        store_writer.write_chunk(path, chunk, replace(batch, catalog=catalog))
+        store_writer.write_chunk(path, simulated.settings, chunk, replace(batch, catalog=catalog))
     store_writer.seal(path)
     return Store(path, "")
 
