@@ -1,6 +1,5 @@
 """Where tasks run: processes of this machine, or a Dask cluster that is already there."""
 
-import logging
 import signal
 import sys
 import tempfile
@@ -97,8 +96,6 @@ class Cluster:
                 f"--scheduler-file {self.scheduler_file} is not there; start one with: "
                 f"dask scheduler --scheduler-file {self.scheduler_file}"
             )
-        # Dask would log traces of a connection that breaks; run says it in one line.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         try:
             if self.scheduler_file:
                 return Client(scheduler_file=self.scheduler_file)
