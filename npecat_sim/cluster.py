@@ -1,5 +1,6 @@
 """Where tasks run: processes of this machine, or a Dask cluster that is already there."""
 
+import logging
 import signal
 import sys
 import tempfile
@@ -24,6 +25,9 @@ SETTINGS = {
 }
 """The numeric libraries of a local worker are single-threaded by Dask's own default
 (distributed.nanny.pre-spawn-environ), as are those of ``dask worker``."""
+
+LOGGERS = ("distributed.client", "distributed.core", "tornado.application", "asyncio")
+"""They print tracebacks when a scheduler is lost, some after the run has ended in its one line."""
 
 PACKAGES_OF_BYTES = ("npecat", "numpy", "galsim", "numba", "zarr")
 """Packages that the bytes of a store depend on."""
@@ -96,6 +100,8 @@ class Cluster:
                 f"--scheduler-file {self.scheduler_file} is not there; start one with: "
                 f"dask scheduler --scheduler-file {self.scheduler_file}"
             )
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             if self.scheduler_file:
                 return Client(scheduler_file=self.scheduler_file)

@@ -117,13 +117,17 @@ def write_json(path: Location, content: Any) -> None:
     write(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def read(path: Location, start: int | None = None, stop: int | None = None) -> bytes:
+def read(path: Location, start: int = 0, stop: int | None = None) -> bytes:
     """The bytes of a file from ``start`` to ``stop``, fewer where it ends before.
 
     Raises FileNotFoundError, and see failures.
     """
-    place = UPath(path)
-    return place.fs.cat_file(place.path, start=start, end=stop)
+    if isinstance(path, Path):
+        with path.open("rb", buffering=0) as file:
+            file.seek(start)
+            return file.read(-1 if stop is None else stop - start)
+    part = {"start": start, "end": stop} if start or stop else {}
+    return path.fs.cat_file(path.path, **part)
 
 
 def sizes(folder: Location) -> dict[str, int]:

@@ -68,10 +68,7 @@ def fault(path: Location, listed: Fingerprint, thorough: bool) -> str | None:
     bit within it, and ask an object store for five bytes. Metadata is always compared whole.
     """
     try:
-        if thorough or path.name == METADATA:
-            same = fingerprint(storage.read(path)) == listed
-        else:
-            same = _ends_as(path, listed)
+        same = _agrees(path, listed, thorough or path.name == METADATA)
         size = listed.size if same else path.stat().st_size
     except FileNotFoundError:
         return "is missing"
@@ -87,12 +84,13 @@ def _content(files: Files) -> bytes:
     return (json.dumps({"digest": digest(files), "files": files}, indent=1) + "\n").encode()
 
 
-def _ends_as(path: Location, listed: Fingerprint) -> bool:
-    """True if a file has its size and its last bytes."""
-    start = max(listed.size - 4, 0)
+def _agrees(path: Location, listed: Fingerprint, thorough: bool) -> bool:
+    """True if a file has its size, and its content if thorough, else its last bytes."""
+    start = 0 if thorough else max(listed.size - 4, 0)
     try:
-        return storage.read(path, start, listed.size + 1).hex() == listed.ending
+        content = storage.read(path, start, listed.size + 1)
     except OSError as error:
         if error.errno == errno.EINVAL:  # S3's answer where the file ends before
             return False
         raise
+    return fingerprint(content) == listed if thorough else content.hex() == listed.ending

@@ -69,9 +69,9 @@ def bucket(request) -> UPath:
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
-    """A store of three chunks in a folder."""
+    """A store of two chunks in a folder."""
     data = tmp_path_factory.mktemp("local")
-    return write_store(data, "test", 25, "many", fields=default_fields(), images_per_chunk=10)
+    return write_store(data, "test", 20, "many", fields=default_fields(), images_per_chunk=10)
 
 
 @pytest.fixture
@@ -150,12 +150,12 @@ def test_killed_run_is_completed_to_the_same_bytes(bucket, tmp_path, monkeypatch
     assert digests(path) == digests(whole)
 
 
-@pytest.mark.parametrize("kept", [None, 0, 3, -1, 1])
-def test_missing_cut_and_longer_objects_are_named(copy, kept):
+def test_missing_cut_and_longer_objects_are_named(copy):
     """None: the object is deleted; 1: a byte is appended; else content[:kept] is left."""
     generator = np.random.default_rng(0)
     names = sorted(files.sizes(copy).keys() - {store.MANIFEST, "zarr.json"})
-    for name in generator.choice(names, 3, replace=False):
+    for kept in (None, 0, 3, -1, 1):
+        name = generator.choice(names)
         content = files.read(copy / name)
         if kept is None:
             files.remove(copy, [name])
@@ -308,10 +308,13 @@ def test_of_two_that_take_a_lapsed_lease_one_gets_it(bucket, monkeypatch):
     winners[1].release()
 
 
-def test_what_cannot_be_reached_is_said_in_one_line(tmp_path):
-    for words in (("info", "s3://no-such-bucket/x.zarr"), ("info", "gs://bucket/x.zarr")):
-        refused = CliRunner().invoke(npecat, words).exception
-        assert isinstance(refused, NpecatError) and words[1] in str(refused)
+def test_what_cannot_be_reached_is_said_in_one_line():
+    for place, words in (
+        ("s3://no-such-bucket/x.zarr", "no store at s3://no-such-bucket/x.zarr; make it with"),
+        ("memory://x.zarr", "memory:// is not supported; name a folder or s3://"),
+    ):
+        refused = CliRunner().invoke(npecat, ["info", place]).exception
+        assert isinstance(refused, NpecatError) and words in str(refused)
     options = ("--prior", "one", "--n", "7", "--out", "s3://no-such-bucket/x")
     refused = CliRunner().invoke(npecat, ["simulate", *options]).exception
     assert isinstance(refused, NpecatError) and "bucket does not exist" in str(refused)
@@ -325,7 +328,7 @@ def test_what_cannot_be_reached_is_said_in_one_line(tmp_path):
     )
 
 
-def test_silent_server_is_said_in_one_line(tmp_path):
+def test_silent_server_is_said_in_one_line():
     done = run("info", "s3://b/x", env={**os.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "s3://b/x: cannot be read (Could not connect to the endpoint" in done.stderr

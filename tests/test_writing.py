@@ -188,10 +188,10 @@ def test_chunk_without_any_source_is_written(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 40 MB in memory."""
+    """A file system of 34 MB in memory."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=34m", "tmpfs", str(folder)]
     try:
         made = subprocess.run(mount, capture_output=True, text=True)
     except FileNotFoundError:
