@@ -20,7 +20,7 @@ def observe(
     footprint C is its own light, B the background and P what the other sources pour in, all in
     electrons, so C + B + P sums the rate.
     """
-    noise = generator.standard_normal(sky.shape)
+    noise = generator.standard_normal(sky.shape, dtype=np.float32)
     return _observe(drawn, sky, float(electrons_per_nmgy), noise)
 
 
