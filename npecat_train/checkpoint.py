@@ -119,7 +119,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], RunSettings, Any]:
 
 
 def load_network(path: Path) -> tuple[TileNetwork, RunSettings]:
-    """The trained network of a checkpoint, in evaluation mode.
+    """The trained network of a checkpoint, for inference.
 
     Raises NpecatError as load does, and if the weights do not fit the settings.
     """
@@ -127,7 +127,7 @@ def load_network(path: Path) -> tuple[TileNetwork, RunSettings]:
     network = settings.build_network()
     with fitting(path):
         network.load_state_dict(tensors)
-    return network.eval(), settings
+    return network.for_inference(), settings
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 TILE_SIZE = 4
 """Pixels along each side of a tile (Patel et al. 2025)."""
@@ -64,6 +65,11 @@ class ConvBlock(nn.Sequential):
             nn.BatchNorm2d(n_out),
             nn.SiLU(inplace=True),
         )
+
+    def fold(self) -> None:
+        """Make one convolution with a bias of convolution and batch norm, for inference only."""
+        self[0] = fuse_conv_bn_eval(self[0], self[1])  # type: ignore[arg-type, type-var]
+        self[1] = nn.Identity()
 
 
 class Bottleneck(nn.Module):
@@ -124,6 +130,13 @@ class TileNetwork(nn.Module):
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
             self.head.bias.copy_(torch.tensor(initial_outputs))  # type: ignore[union-attr]
+
+    def for_inference(self) -> "TileNetwork":
+        """Itself, in evaluation mode for good: batch norms are folded into the convolutions."""
+        for module in self.eval().modules():
+            if isinstance(module, ConvBlock):
+                module.fold()
+        return self
 
     def forward(self, pixel_maps: Tensor, tile_maps: Tensor) -> Tensor:
         tiles = torch.cat([self.stem(pixel_maps), tile_maps], dim=1)

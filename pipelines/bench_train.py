@@ -7,6 +7,7 @@ whatever else the machine does slows both alike.
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -73,16 +74,19 @@ def rates_in_turn(
 ) -> dict[str, tuple[float, float]]:
     """Images per second in training and in inference by name, medians over the rounds."""
 
-    def infer(learner: Learner) -> None:
-        learner.network.eval()
+    readers = {
+        name: deepcopy(learner.network).for_inference() for name, learner in learners.items()
+    }
+
+    def infer(name: str) -> None:
         with torch.inference_mode():
-            tile_posterior(learner.network, learner.settings, batch)
+            tile_posterior(readers[name], learners[name].settings, batch)
 
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in learners}
     for _ in range(1 + rounds):
         for name, learner in learners.items():
             training = seconds(partial(learner.step, batch, RATE), learner.device)
-            inference = seconds(partial(infer, learner), learner.device)
+            inference = seconds(partial(infer, name), learner.device)
             times[name].append((training, inference))
     medians = {name: np.median(taken[1:], axis=0) for name, taken in times.items()}
     return {name: tuple(len(batch) / median) for name, median in medians.items()}

@@ -135,3 +135,17 @@ def test_candidates_of_the_experiment_have_48_blocks_and_few_multiplications(nam
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 2, 80, 80), torch.zeros(1, 10, 20, 20))
     assert counter.get_total_flops() / 2e9 < 0.6
+
+
+def test_folded_network_says_the_same():
+    torch.manual_seed(0)
+    network = settings().build_network()
+    torch.nn.init.normal_(network.head.weight)
+    pixels, tiles = torch.randn(4, 2, 80, 80), torch.randn(4, 10, 20, 20)
+    with torch.no_grad():
+        for _ in range(3):
+            network(pixels, tiles)  # statistics other than the initial ones
+        expected = network.eval()(pixels, tiles)
+        folded = network.for_inference()
+        assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
+        assert torch.allclose(folded(pixels, tiles), expected, rtol=1e-3, atol=1e-3)
