@@ -29,6 +29,9 @@ from npecat_train.trainer import BATCH_SIZES, run_settings
 from .bench_simulate import peak_memory
 from .options import STORE_ARGUMENT
 
+BATCH_IN_TURN = 64
+"""Images of the batch that both networks take: enough to keep either of them busy."""
+
 RATE = 1e-4
 """Of learning, low enough that no network goes astray."""
 
@@ -117,10 +120,11 @@ def bench_train(path: Path, batch_size: int | None, steps: int, rounds: int) -> 
         print(f"training      {training:,.0f} images/s, {waiting:.2%} of the time waits for data")
         print(f"peak memory   {memory / 1e9:.2f} GB")
         learners = {name: Learner(one, device, n_steps=0) for name, one in settings.items()}
-        rates = rates_in_turn(learners, next(batches(images, size)), rounds)
+        rates = rates_in_turn(learners, next(batches(images, BATCH_IN_TURN)), rounds)
+        print(f"in turn, batches of {BATCH_IN_TURN}, images/s")
         for index, what in enumerate(("training", "inference")):
             fast, wide = rates["default"][index], rates["wide"][index]
-            print(f"{what:<14}{fast:,.1f} images/s, wide {wide:,.2f}: {fast / wide:.1f} times")
+            print(f"{what:<14}{fast:,.1f}, wide {wide:,.2f}: {fast / wide:.1f} times")
 
 
 if __name__ == "__main__":
