@@ -1,8 +1,9 @@
 """Speed, size, memory and crash safety of simulate: ``python -m npecat.bench_simulate``.
 
 Throughput is that of whole runs, writing included, on a cluster that has already started and has
-drawn a few images; one worker and two take turns, and the medians count. With ``--kills 20`` a run in processes of its own is killed with SIGKILL, all
-its processes at once, at a random moment; the same command must then make the same bytes.
+drawn a few images; one worker and two take turns, and the medians count. With ``--kills 20`` a run
+in processes of its own is killed with SIGKILL, all its processes at once, at a random moment; the
+same command must then make the same bytes.
 """
 
 import hashlib
