@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
@@ -119,7 +120,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], RunSettings, Any]:
 
 
 def load_network(path: Path) -> tuple[TileNetwork, RunSettings]:
-    """The trained network of a checkpoint, for inference.
+    """The trained network of a checkpoint, for inference, on the GPU if there is one.
 
     Raises NpecatError as load does, and if the weights do not fit the settings.
     """
@@ -127,7 +128,8 @@ def load_network(path: Path) -> tuple[TileNetwork, RunSettings]:
     network = settings.build_network()
     with fitting(path):
         network.load_state_dict(tensors)
-    return network.for_inference(), settings
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return network.for_inference().to(device), settings
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 Speed is that of whole simulated images on one core: catalog, rendering, sky, noise, and then the
 chunk written to a store. Every renderer makes the same chunk of prior ``one``; they take turns
-within each round, so that a busy machine slows all of them alike. The plain way is spared what it
-does not need, the signal-to-noise ratio of each source.
+within each round, so that a busy machine slows all of them alike.
 
 ``--accuracy 10000 --fields LIBRARY`` compares whole images, each under a field of the library
 drawn as simulate draws it, with GalSim at render.EXACT; the error of an image is its largest.
@@ -23,17 +22,16 @@ import click
 import galsim
 import numpy as np
 
-from npecat_sim import compiled, render, store_writer
+from npecat_sim import render, store_writer
 from npecat_sim.errors import naming
 from npecat_sim.field import SINGLE_FIELD, FieldTable
 from npecat_sim.library import load_library
-from npecat_sim.observe import observe
 from npecat_sim.prior import IMAGE_SIZE
 from npecat_sim.progress import progress
 from npecat_sim.schema import IMAGES_PER_CHUNK
 from npecat_sim.seeding import Purpose, stream
 from npecat_sim.settings import PRIOR
-from npecat_sim.simulate import settings_of, simulate_images
+from npecat_sim.simulate import RENDERERS, Renderer, settings_of, simulate_images
 from npecat_sim.store import Batch
 
 STAMP_SIZE = 25
@@ -46,56 +44,36 @@ IMAGES_PER_JOB = 10
 Sources = dict[str, np.ndarray]
 
 
-def draw_plain(sources: Sources, psf: np.ndarray) -> np.ndarray:
-    """float32 (y, x), nanomaggies: all sources in the usual way.
+def draw_plain(sources: Sources, psf: np.ndarray, size: int, sky_sigma: float) -> np.ndarray:
+    """float32 (source, y, x), nanomaggies: each source in the usual way.
 
-    A PSF stamp, GalSim's default accuracy, one draw a source, added up.
+    A PSF stamp, GalSim's default accuracy, one draw a source.
     """
     stamp = galsim.Image(STAMP_SIZE, STAMP_SIZE, scale=1.0)
     render.psf_profile(psf, galsim.GSParams()).drawImage(stamp, method="no_pixel")
     point = galsim.InterpolatedImage(stamp)
-    image = galsim.ImageF(IMAGE_SIZE, IMAGE_SIZE, scale=1.0)
-    centre = (IMAGE_SIZE - 1) / 2
-    for row in range(len(sources["x"])):
+    images = np.zeros((len(sources["x"]), size, size), dtype=np.float32)
+    centre = (size - 1) / 2
+    for row, pixels in enumerate(images):
         source = {name: float(column[row]) for name, column in sources.items()}
         if source["is_galaxy"]:
             profile = galsim.Convolve(render.galaxy_profile(source, galsim.GSParams()), point)
         else:
             profile = point * source["flux"]
         offset = (source["x"] - centre, source["y"] - centre)
-        profile.drawImage(image, method="no_pixel", offset=offset, add_to_image=True)
-    return image.array
+        image = galsim.Image(pixels, scale=1.0)
+        profile.drawImage(image, method="no_pixel", offset=offset)
+    return images
 
 
-def simulate_plain(seed: int, split: str, indices: range) -> Batch:
-    """What simulate.simulate_images makes of prior ``one``, drawn plainly and without SNR."""
-    fields, n_images = SINGLE_FIELD, len(indices)
-    catalog = PRIOR.draw(seed, split, indices)
-    images = np.empty((n_images, IMAGE_SIZE, IMAGE_SIZE), np.float32)
-    backgrounds = np.empty_like(images)
-    for position, index in enumerate(indices):
-        field_stream = stream(seed, split, index, Purpose.FIELD)
-        sky = fields.background(0, IMAGE_SIZE, field_stream)
-        drawn = draw_plain(catalog.sources(position), fields.psf[0])[None]
-        noise_stream = stream(seed, split, index, Purpose.NOISE)
-        images[position], _ = observe(drawn, sky, fields.electrons_per_nmgy[0], noise_stream)
-        backgrounds[position] = sky
-    rows = np.zeros(n_images, dtype=np.int64)
-    return Batch(
-        images=images,
-        backgrounds=backgrounds,
-        psf_parameters=fields.psf[rows],
-        fwhm=fields.fwhm[rows],
-        field=fields.identity[rows],
-        electrons_per_nmgy=fields.electrons_per_nmgy[rows],
-        catalog=catalog,
-    )
-
+DRAWERS: dict[str, Renderer] = {
+    "plain GalSim": draw_plain,
+    "galsim": RENDERERS["galsim"],
+    "compiled": RENDERERS["compiled"],
+}
 
 SIMULATORS: dict[str, Callable[[int, str, range], Batch]] = {
-    "plain GalSim": simulate_plain,
-    "galsim": partial(simulate_images, SINGLE_FIELD, renderer="galsim"),
-    "compiled": partial(simulate_images, SINGLE_FIELD, renderer="compiled"),
+    name: partial(simulate_images, SINGLE_FIELD, draw=draw) for name, draw in DRAWERS.items()
 }
 
 
@@ -153,12 +131,9 @@ def largest_errors(fields: FieldTable, seed: int, images: range) -> np.ndarray:
             start = time.perf_counter()
             exact = render.draw_sources(sources, psf, IMAGE_SIZE, render.EXACT).sum(axis=0)
             rows[position, -1] = time.perf_counter() - start
-        drawn = (
-            draw_plain(sources, psf),
-            render.draw_sources(sources, psf, IMAGE_SIZE).sum(axis=0),
-            compiled.draw_sources(sources, psf, IMAGE_SIZE, sky_sigma).sum(axis=0),
-        )
-        rows[position, :-1] = [np.abs(image - exact).max() / sky_sigma for image in drawn]
+        for column, draw in enumerate(DRAWERS.values()):
+            image = draw(sources, psf, IMAGE_SIZE, sky_sigma).sum(axis=0)
+            rows[position, column] = np.abs(image - exact).max() / sky_sigma
     return rows
 
 

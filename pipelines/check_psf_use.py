@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import click
-import torch
 
 from npecat_eval.psf_use import CLEAR_SIGMAS, psf_use
 from npecat_sim.files import Location
@@ -25,7 +24,6 @@ from .options import RUN_OPTION, TEST_STORE_OPTION
 def check_psf_use(run: Path, store: Location) -> None:
     """Compare the loss with the true PSF and with another image's."""
     network, settings = load_network(run / BEST)
-    network.to("cuda" if torch.cuda.is_available() else "cpu")
     use = psf_use(network, settings, Store(store, "npecat simulate --prior many"))
 
     click.echo(f"{'nats an image':<16}{'own PSF':>10}{'another':>10}{'rise':>10}{'error':>10}")

@@ -43,7 +43,6 @@ RULES: dict[str, Callable[[TilePosterior], Tensor]] = {
 def compare_decoding(run: Path, store: Location) -> None:
     """Compare the decoding rule with a bare threshold on each tile."""
     network, settings = load_network(run / BEST)
-    network.to("cuda" if torch.cuda.is_available() else "cpu")
     test = Store(store, "npecat simulate --prior many")
     found: dict[str, list[Detections]] = {rule: [] for rule in RULES}
     expected = {rule: np.zeros(2) for rule in RULES}

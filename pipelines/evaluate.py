@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-import torch
 
 from npecat_eval import evaluate as metrics
 from npecat_eval import figures, tables
@@ -47,7 +46,6 @@ def evaluate(test_prior: str, results: Path, data: Location, runs: Path) -> None
     methods = {"SEP": run_sep(validation, test)}
     for variant, path in checkpoints.items():
         network, settings = load_network(path)
-        network.to("cuda" if torch.cuda.is_available() else "cpu")
         predicted = predict(network, settings, test, f"predict {variant}")
         methods[variant] = predicted.detections
 

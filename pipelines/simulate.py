@@ -13,7 +13,7 @@ from npecat_sim.field_model import default_fields
 from npecat_sim.files import Location
 from npecat_sim.library import load_library
 from npecat_sim.seeding import SPLITS
-from npecat_sim.simulate import RENDERERS
+from npecat_sim.simulate import DEFAULT_RENDERER, RENDERERS
 from npecat_sim.simulate import simulate as simulate_stores
 from npecat_sim.store import size_on_disk
 
@@ -35,8 +35,8 @@ from .options import STORAGE
 @click.option("--scheduler-file", metavar="FILE", help="Or on that of this scheduler file.")
 @click.option(
     "--renderer",
-    type=click.Choice(RENDERERS),
-    default=RENDERERS[0],
+    type=click.Choice(list(RENDERERS)),
+    default=DEFAULT_RENDERER,
     help="GalSim itself, or the compiled renderer that equals it.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace stores of the same names.")

@@ -16,7 +16,7 @@ from npecat.cli import npecat
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.simulate import simulate, simulate_images
+from npecat_sim.simulate import RENDERERS, simulate, simulate_images
 from npecat_sim.store import Store
 from npecat_sim.store_writer import RECEIPTS
 from tests.stores import write_store
@@ -94,7 +94,7 @@ def test_bright_star_carries_its_catalogued_flux():
 
 def test_both_renderers_give_the_same_image():
     compiled, galsim = (
-        simulate_images(SINGLE_FIELD, 3, "test", range(12), renderer)
+        simulate_images(SINGLE_FIELD, 3, "test", range(12), RENDERERS[renderer])
         for renderer in ("compiled", "galsim")
     )
     sky_sigma = np.sqrt(compiled.backgrounds / compiled.electrons_per_nmgy[:, None, None])
