@@ -9,6 +9,7 @@ makes of SDSS's photoField files 94/1, 2583/2 and 3900/6.
 
 import json
 import re
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -34,8 +35,8 @@ SHRINKAGE = 0.01
 DEFAULT_FIELDS = 500
 """Fields of prior ``many`` (Patel et al. 2025)."""
 
-DEFAULT_SEED = 0
-"""Any number; another one makes another prior ``many``."""
+DEFAULT_SEED, HELD_OUT_SEED = 0, 1
+"""Any two numbers; others make other priors ``many`` and ``held_out``."""
 
 
 def has_wing(psf: np.ndarray) -> np.ndarray:
@@ -51,6 +52,12 @@ def values_of(table: FieldTable) -> np.ndarray:
 def default_fields() -> FieldTable:
     """The fields of prior ``many`` where the user names no library."""
     return draw_fields(DEFAULT_FIELDS, DEFAULT_SEED)
+
+
+def held_out_fields() -> FieldTable:
+    """As many fields that prior ``many`` never draws from; their camera column is 1."""
+    fields = draw_fields(DEFAULT_FIELDS, HELD_OUT_SEED)
+    return replace(fields, identity=fields.identity + np.array([0, 1, 0], dtype=np.int32))
 
 
 def embedded_description() -> dict[str, Any]:

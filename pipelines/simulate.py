@@ -8,10 +8,9 @@ from dask.system import CPU_COUNT
 
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD, FieldTable
-from npecat_sim.field_model import default_fields
 from npecat_sim.files import Location
 from npecat_sim.library import load_library
+from npecat_sim.priors import PRIORS, prior_fields
 from npecat_sim.seeding import SPLITS
 from npecat_sim.simulate import DEFAULT_RENDERER, RENDERERS
 from npecat_sim.simulate import simulate as simulate_stores
@@ -21,11 +20,11 @@ from .options import STORAGE
 
 
 @click.command()
-@click.option("--prior", type=click.Choice(["one", "many"]), required=True, help="Fields to draw.")
+@click.option("--prior", type=click.Choice(PRIORS), required=True, help="Fields to draw.")
 @click.option("--n", type=click.IntRange(min=0), required=True, help="Training images.")
 @click.option("--n-validation", type=click.IntRange(min=0), help="Default: a seventh of --n.")
 @click.option("--n-test", type=click.IntRange(min=0), help="Default: a fifth of --n.")
-@click.option("--fields", type=click.Path(path_type=Path), help="Field library for prior many.")
+@click.option("--fields", type=click.Path(path_type=Path), help="Field library for many, held_out.")
 @click.option("--seed", type=int, default=0, help="Everything random follows from it.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
 @click.option(
@@ -66,7 +65,7 @@ def simulate(
         for split, count, default in zip(SPLITS, given, defaults, strict=True)
     }
     start = time.perf_counter()
-    table = field_table(prior, fields)
+    table = prior_fields(prior, load_library(fields) if fields else None)
     if scheduler and scheduler_file:
         raise NpecatError("--scheduler and --scheduler-file both name a cluster; give one")
     if (scheduler or scheduler_file) and workers:
@@ -80,12 +79,3 @@ def simulate(
     click.echo(f"{sum(counts.values()):,} images over {over} in {seconds:.1f} s")
     for path in paths:
         click.echo(f"  {path}  {counts[path.stem]:,} images  {size_on_disk(path) / 1e6:.1f} MB")
-
-
-def field_table(prior: str, library: Path | None) -> FieldTable:
-    """The fields of a prior; a library of real fields takes precedence for ``many``."""
-    if prior == "one":
-        if library:
-            raise NpecatError("--fields belongs to --prior many; prior one is field 94/1/12")
-        return SINGLE_FIELD
-    return load_library(library) if library else default_fields()
