@@ -212,6 +212,10 @@ class Contents:
                 f"{remake_command(self.path, self.settings)}"
             ) from error
 
+    def about(self, name: str) -> dict[str, str]:
+        """Unit and description of an array."""
+        return dict(self._group[name].attrs)  # type: ignore[arg-type]
+
     def catalog(self, images: slice = slice(None)) -> Catalog:
         """The true catalog of the images."""
         columns = {c.name: self.array(f"catalog/{c.name}", images) for c in COLUMNS}

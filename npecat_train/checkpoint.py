@@ -20,11 +20,12 @@ from torch import Tensor
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import replacing
+from npecat_train.encoding import Encoding
 from npecat_train.inputs import N_PIXEL_MAPS, Standardisation, n_tile_maps
 from npecat_train.network import NetworkSize, TileNetwork
 from npecat_train.posterior import initial_outputs
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SETTINGS, BEST, LAST, LOG = "settings.json", "best.safetensors", "last.safetensors", "log.csv"
 
 VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
@@ -40,6 +41,7 @@ class RunSettings:
 
     variant: str
     store_digest: str
+    encoding: Encoding
     standardisation: Standardisation
     network: NetworkSize
     flux: str
@@ -75,6 +77,7 @@ class RunSettings:
             )
         try:
             nested = {
+                "encoding": Encoding(**_with_tuples(content["encoding"])),
                 "standardisation": Standardisation(**_with_tuples(content["standardisation"])),
                 "network": NetworkSize(**_with_tuples(content["network"])),
             }

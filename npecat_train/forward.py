@@ -11,7 +11,7 @@ from npecat_train.checkpoint import RunSettings
 from npecat_train.inputs import network_inputs
 from npecat_train.network import TILE_SIZE
 from npecat_train.posterior import TilePosterior
-from npecat_train.tiles import tile_catalog
+from npecat_train.tiles import TileCatalog, tile_catalog
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -45,14 +45,12 @@ def tile_posterior(
     return replace(posterior, flux=posterior.flux.times(inputs.aperture_flux))
 
 
+def true_tiles(batch: TrainingBatch) -> TileCatalog:
+    """The brightest true source of every tile of a batch."""
+    n_tiles = batch.images.shape[-1] // TILE_SIZE
+    return tile_catalog(batch.x, batch.y, batch.flux, batch.is_galaxy, batch.present, n_tiles)
+
+
 def image_losses(posterior: TilePosterior, batch: TrainingBatch) -> dict[str, Tensor]:
     """Negative log-likelihood of each image's true tile catalog by factor: float32 (batch,)."""
-    truth = tile_catalog(
-        batch.x,
-        batch.y,
-        batch.flux,
-        batch.is_galaxy,
-        batch.present,
-        batch.images.shape[-1] // TILE_SIZE,
-    )
-    return posterior.negative_log_likelihood(truth)
+    return posterior.negative_log_likelihood(true_tiles(batch))

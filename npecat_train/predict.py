@@ -1,4 +1,4 @@
-"""Run a network over many images: their posteriors, their catalog, their likelihoods."""
+"""Run a network over many images: their posteriors and their likelihoods."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,23 +6,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from npecat_sim.progress import progress
 from npecat_sim.store import Store
 from npecat_train.batch import TrainingBatch
 from npecat_train.cache import Streamed
 from npecat_train.checkpoint import RunSettings
-from npecat_train.decode import decode
 from npecat_train.forward import image_losses, tile_posterior
 from npecat_train.loader import batches
 from npecat_train.network import TileNetwork
 from npecat_train.posterior import TilePosterior
-from npecat_train.predicted import PredictedCatalog
 
 BATCH_SIZE = 256
 
 
-def images_for(network: TileNetwork, store: Store) -> Iterator[TrainingBatch]:
-    """All images of a store in its own order, on the network's device."""
+def images_for(
+    network: TileNetwork, settings: RunSettings, store: Store
+) -> Iterator[TrainingBatch]:
+    """All images of a store in its own order, on the network's device.
+
+    Raises NpecatError where the store is not encoded as the network's training store was.
+    """
+    settings.encoding.refuse_other(store)
     return batches(Streamed(store, next(network.parameters()).device), BATCH_SIZE)
 
 
@@ -34,19 +37,6 @@ def posteriors(
         with torch.inference_mode():
             posterior = tile_posterior(network, settings, batch)
         yield batch, posterior
-
-
-def predict(
-    network: TileNetwork, settings: RunSettings, store: Store, label: str
-) -> PredictedCatalog:
-    """The catalog of every image of a store."""
-    found, done = [], 0
-    with progress(label, len(store)) as advance:
-        for batch, posterior in posteriors(network, settings, images_for(network, store)):
-            found.append(decode(posterior, first_image=done))
-            done += len(batch)
-            advance(len(batch), "")
-    return PredictedCatalog.concatenate(found)
 
 
 def negative_log_likelihoods(

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+import torch
+
 from npecat_train.detections import Detections
 from npecat_train.distributions import concatenate
 from npecat_train.log_normal import LogNormal, LogNormalMixture
@@ -31,3 +34,17 @@ class PredictedCatalog:
             concatenate([part.position for part in parts]),
             concatenate([part.flux for part in parts]),
         )
+
+    def pit(self, detection: np.ndarray, truth: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Probability of less than the truth: float64 (pair,) for each of x, y and flux.
+
+        detection: int (pair,), indices of detections. truth: the true x, y and flux of each pair.
+        """
+        rows = torch.from_numpy(detection)
+        true = {name: torch.from_numpy(v.astype(np.float64)) for name, v in truth.items()}
+        position = self.position[rows]
+        return {
+            "x": position.x.cdf(true["x"]).numpy(),
+            "y": position.y.cdf(true["y"]).numpy(),
+            "flux": self.flux[rows].cdf(true["flux"]).numpy(),
+        }

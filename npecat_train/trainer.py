@@ -10,6 +10,7 @@ from npecat_sim.progress import progress
 from npecat_sim.store import Store
 from npecat_train.cache import choose_home, open_images
 from npecat_train.checkpoint import RunSettings
+from npecat_train.encoding import Encoding
 from npecat_train.inputs import measure_standardisation
 from npecat_train.learner import Learner
 from npecat_train.loader import batches, n_batches
@@ -40,6 +41,7 @@ def run_settings(
     return RunSettings(
         variant=variant,
         store_digest=store.digest,
+        encoding=Encoding.of(store),
         standardisation=measure_standardisation(store),
         network=NETWORKS[network],
         flux=flux,
