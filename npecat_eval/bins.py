@@ -1,4 +1,4 @@
-"""Magnitude bins with equal numbers of true sources."""
+"""Bins of magnitude and of SNR with equal numbers of true sources."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,51 @@ MAGNITUDE_LIMIT = 22.0
 N_BINS = 10
 """Bins of Figures 4 and 5 of the paper."""
 
+NONE, MAGNITUDE, SNR = "none", "magnitude", "snr"
+"""Axes of metrics; the first stands for a number over all sources."""
 
-def magnitude_edges(true_magnitude: np.ndarray) -> np.ndarray:
-    """float64 (N_BINS + 1,), ascending: edges that share true sources equally.
 
-    From the brightest true source to MAGNITUDE_LIMIT. Raises NpecatError where no true source is
-    brighter than that.
+@dataclass(frozen=True)
+class Bins:
+    """Adjacent bins of an axis; edges: float64 (bin + 1,), ascending.
+
+    A bin holds its lower edge and not its upper one. The first also holds whatever lies below,
+    such as an overestimate of the brightest source.
+    """
+
+    axis: str
+    edges: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    @property
+    def low(self) -> np.ndarray:
+        """float64 (bin,)."""
+        return self.edges[:-1]
+
+    @property
+    def high(self) -> np.ndarray:
+        """float64 (bin,)."""
+        return self.edges[1:]
+
+    def place(self, at: np.ndarray) -> np.ndarray:
+        """int (source,): the bin of each coordinate; -1 at or beyond the last edge, or NaN."""
+        inside = at < self.edges[-1]
+        return np.where(inside, np.searchsorted(self.edges[1:], at, side="right"), -1)
+
+
+ALL, BRIGHTEST, FAINTEST = "all", "brightest tenth", "faintest tenth"
+"""Selections: r < 22, and the first and the last bin of magnitude."""
+
+OVERALL = Bins(NONE, np.array([-np.inf, MAGNITUDE_LIMIT]))
+"""One bin of magnitude: all sources of r < 22."""
+
+
+def magnitude_bins(true_magnitude: np.ndarray) -> Bins:
+    """N_BINS bins that share the true sources equally, from the brightest to MAGNITUDE_LIMIT.
+
+    Raises NpecatError where no true source is brighter than that.
     """
     bright = true_magnitude[true_magnitude < MAGNITUDE_LIMIT]
     if len(bright) == 0:
@@ -28,33 +67,26 @@ def magnitude_edges(true_magnitude: np.ndarray) -> np.ndarray:
         )
     edges = np.quantile(bright, np.linspace(0, 1, N_BINS + 1))
     edges[-1] = MAGNITUDE_LIMIT
-    return edges
+    return Bins(MAGNITUDE, edges)
 
 
-@dataclass(frozen=True)
-class BinnedMean:
-    """A metric as a mean over sources, kept as sums over each image; float64 (image, bin).
+def selections(bins: Bins) -> dict[str, tuple[float, float]]:
+    """The range of magnitude of each selection; bins: of magnitude."""
+    edges = bins.edges.tolist()
+    return {
+        ALL: (-np.inf, MAGNITUDE_LIMIT),
+        BRIGHTEST: (-np.inf, edges[1]),
+        FAINTEST: (edges[-2], edges[-1]),
+    }
 
-    total: of the values of the sources. count: of the sources.
-    """
 
-    total: np.ndarray
-    count: np.ndarray
+def within(magnitude: np.ndarray, span: tuple[float, float]) -> np.ndarray:
+    """bool (source,): whether a magnitude lies in the range of a selection."""
+    return (magnitude >= span[0]) & (magnitude < span[1])
 
 
-def binned_mean(
-    image: np.ndarray, magnitude: np.ndarray, value: np.ndarray, edges: np.ndarray, n_images: int
-) -> BinnedMean:
-    """Sums by image and magnitude bin; image, magnitude and value are (source,).
-
-    A bin holds its lower edge and not its upper one; the first also holds whatever is brighter,
-    such as an overestimate of the brightest source. Sources at or beyond the last edge, and
-    those of NaN magnitude, are in no bin.
-    """
-    n_bins = len(edges) - 1
-    inside = magnitude < edges[-1]
-    place = np.searchsorted(edges[1:], magnitude[inside], side="right")
-    cell = image[inside] * n_bins + place
-    total = np.bincount(cell, value[inside], n_images * n_bins)
-    count = np.bincount(cell, minlength=n_images * n_bins).astype(np.float64)
-    return BinnedMean(total.reshape(n_images, n_bins), count.reshape(n_images, n_bins))
+def snr_bins(snr: np.ndarray, true_magnitude: np.ndarray) -> Bins:
+    """N_BINS bins of SNR that share the true sources of r < 22 equally (Appendix A)."""
+    edges = np.quantile(snr[true_magnitude < MAGNITUDE_LIMIT], np.linspace(0, 1, N_BINS + 1))
+    edges[-1] = np.nextafter(edges[-1], np.inf)  # the brightest belongs to the last bin
+    return Bins(SNR, edges)

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from npecat_eval.classification import GALAXY_THRESHOLD
 from npecat_eval.image_panels import TYPE_COLOUR, draw_panels, mark_size, save_panels
-from npecat_sim.catalog import Catalog
+from npecat_eval.measurement import GALAXY_THRESHOLD
+from npecat_sim.store import Batch
 from npecat_train.detections import Detections
 
 
-def example_figure(images: np.ndarray, truth: Catalog, detections: Detections, path: Path) -> None:
-    """Draw images (n, height, width) with their truth and detections; path ends in png or pdf.
+def example_figure(batch: Batch, detections: Detections, path: Path) -> None:
+    """Draw the images of a batch with their truth and detections; path ends in png or pdf.
 
     Open marks are true sources, crosses predicted ones; colours tell stars from galaxies.
     """
-    figure, panels = draw_panels(images, truth)
+    figure, panels = draw_panels(batch.images, batch.catalog)
     for row, axes in enumerate(panels):
         _mark_detections(axes, detections, detections.image == row)
     save_panels(figure, path)

@@ -1,99 +1,112 @@
-"""Figures 4 and 5 of the paper from the table of metrics, and marked images.
+"""Figures 4 to 9 of the paper, and two more of calibration, from the table of metrics alone."""
 
-Colours are those of Okabe & Ito (2008), told apart with any colour vision; markers and dashes
-tell the methods apart without colour. Files hold no time stamp.
-"""
-
-from itertools import cycle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
-import numpy as np
 from astropy.table import Table
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from npecat_eval import metric_panels as panels
+from npecat_eval.bins import MAGNITUDE, SNR
+from npecat_eval.calibration import LEVEL, PIT
 from npecat_eval.evaluate import TRUTH
-from npecat_eval.tables import TITLES
+from npecat_eval.means import MATCHED, TILES
+from npecat_eval.separation import FALSE_POSITIVE_RATE
+from npecat_eval.style import NO_STAMP, PRINT
+from npecat_eval.wide_tables import unique
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
 
-PRINT: Any = {
-    "font.size": 9,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "grid.linewidth": 0.5,
-    "lines.markersize": 4.5,
-    "lines.linewidth": 1.2,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-}
-"""A width of 7 inches fits two columns of a journal; type of 9 points stays readable there."""
+@dataclass(frozen=True)
+class FigureKind:
+    """name: of the file. draw: the rows of one test set -> a figure. caption: how to read it."""
 
-PANELS = {
-    "figure4_detection": ("precision", "recall"),
-    "figure5_measurement": ("star_galaxy_accuracy", "flux_error_percent"),
-}
+    name: str
+    draw: Callable[[Table], Figure]
+    caption: str
 
-NO_STAMP = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
+
+FIGURES = (
+    FigureKind(
+        "figure4_detection",
+        panels.by_axis(MAGNITUDE, ("precision", "recall")),
+        "Precision: share of detections that are real, by the magnitude that the method states. "
+        "Recall: share of true sources that are found, by true magnitude; the dotted grey line is "
+        "a detector that finds every source of SNR > 5. Higher is better.",
+    ),
+    FigureKind(
+        "figure5_measurement",
+        panels.by_axis(MAGNITUDE, ("star_galaxy_accuracy", "flux_error_percent")),
+        "Share of found sources whose type is right, and their mean absolute flux error. The "
+        "dotted grey line is the Cramer-Rao bound of a source whose shape and place are known.",
+    ),
+    FigureKind(
+        "figure6_counts",
+        panels.counts,
+        "Expected number of sources, summed over all tiles, over the true number. Calibrated "
+        "networks lie on the short grey lines: two sources in one tile count as one.",
+    ),
+    FigureKind(
+        "figure7_roc",
+        panels.by_selection("roc", MATCHED, FALSE_POSITIVE_RATE, panels.finish_roc),
+        "Galaxies that are called galaxies against stars that are called galaxies, as the "
+        "threshold on P(galaxy) moves. Nearer to the upper left corner is better.",
+    ),
+    FigureKind(
+        "figure8_coverage",
+        panels.by_selection("flux_coverage", TILES, LEVEL, panels.finish_coverage),
+        "Share of true fluxes inside the central credible interval of each probability, at the "
+        "true tiles; tenths by estimated magnitude. Above the diagonal intervals are too wide, "
+        "below it too narrow.",
+    ),
+    FigureKind(
+        "figure8_pit",
+        panels.by_selection("flux_pit", TILES, PIT, panels.finish_pit),
+        "Histogram of the flux posterior's cdf at the truth. Flat is exact; a hump means too wide, "
+        "a bowl too narrow, a slope biased.",
+    ),
+    FigureKind(
+        "figure8_reliability",
+        panels.reliability,
+        "Of tiles, or of detections, that hold a source with probability p, a share p should. A "
+        "detection also has to lie within a pixel of the source to match.",
+    ),
+    FigureKind(
+        "figure9_snr",
+        panels.by_axis(SNR, ("recall", "star_galaxy_accuracy", "flux_error_percent")),
+        "The same against the signal-to-noise ratio of the true source (Appendix A).",
+    ),
+)
 
 
 def draw(table: Table, directory: Path) -> list[Path]:
-    """Write each figure of PANELS for each test set as PNG and PDF.
+    """Write each figure of FIGURES for each test set as PNG and PDF.
 
-    table: long form, from evaluate.evaluate, of one or of many test sets.
+    table: long form, from evaluate.evaluate, of one or of many test sets. Figures for which no
+    method has the numbers are left out.
     """
     written = []
-    plain = table[(table["reference"] == TRUTH) & np.isfinite(table["bin_low"])]
-    for test_set in dict.fromkeys(map(str, plain["test_set"])):
-        of_set = plain[plain["test_set"] == test_set]
-        for name, metrics in PANELS.items():
-            with matplotlib.rc_context(PRINT):
-                figure = _metric_figure(of_set, metrics)
-                figure.suptitle(f"Test set: {test_set}", fontsize="medium")
-                for kind, metadata in NO_STAMP.items():
-                    path = directory / f"{name}_{test_set}.{kind}"
-                    figure.savefig(path, dpi=200, metadata=metadata)
-                    written.append(path)
+    plain = table[table["reference"] == TRUTH]
+    for test_set in unique(plain["test_set"]):
+        for kind, figure in drawn_figures(plain[plain["test_set"] == test_set]):
+            for suffix, metadata in NO_STAMP.items():
+                written.append(figure_path(directory, kind, test_set, suffix))
+                with matplotlib.rc_context(PRINT):
+                    figure.savefig(written[-1], dpi=200, metadata=metadata)
     return written
 
 
-def _metric_figure(table: Table, metrics: tuple[str, str]) -> Figure:
-    """Two panels against magnitude, with one legend."""
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), metrics, strict=True):
-        _draw_metric(axes, table[table["metric"] == metric])
-        axes.set_ylabel(TITLES[metric])
-        measured = "Estimated" if metric == "precision" else "True"
-        axes.set_xlabel(f"{measured} r magnitude")
-        if metric == "flux_error_percent" and axes.dataLim.minposy < np.inf:
-            _log_percent(axes)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    return figure
+def figure_path(directory: Path, kind: FigureKind, test_set: str, suffix: str) -> Path:
+    """Where a figure of a test set lies."""
+    return directory / f"{kind.name}_{test_set}.{suffix}"
 
 
-def _draw_metric(axes: Axes, table: Table) -> None:
-    """One line a method at the centres of the bins, with a band of one sigma."""
-    styles = zip(cycle(COLOURS), cycle(MARKERS), cycle(DASHES), strict=True)
-    methods = dict.fromkeys(map(str, table["method"]))
-    for method, (colour, marker, dash) in zip(methods, styles, strict=False):
-        rows = table[table["method"] == method]
-        centre = (rows["bin_low"] + rows["bin_high"]) / 2
-        value, sigma = np.array(rows["value"]), np.array(rows["sigma"])
-        axes.plot(centre, value, color=colour, marker=marker, linestyle=dash, label=method)
-        axes.fill_between(
-            centre, value - sigma, value + sigma, color=colour, alpha=0.25, linewidth=0
-        )
-
-
-def _log_percent(axes: Axes) -> None:
-    """Flux errors span two decades: a logarithmic axis with plain numbers."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+def drawn_figures(table: Table) -> Iterator[tuple[FigureKind, Figure]]:
+    """The figures of one test set; table: its rows of reference TRUTH."""
+    for kind in FIGURES:
+        with matplotlib.rc_context(PRINT):
+            figure = kind.draw(table)
+            if any(legend.get_texts() for legend in figure.legends):
+                figure.suptitle(f"Test set: {table['test_set'][0]}", fontsize="medium")
+                yield kind, figure

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from npecat_eval.bins import MAGNITUDE_LIMIT
-from npecat_eval.figures import COLOURS, NO_STAMP
+from npecat_eval.style import COLOURS, NO_STAMP
 from npecat_sim.catalog import Catalog
 from npecat_sim.files import replacing
 from npecat_sim.units import magnitude

@@ -73,8 +73,8 @@ def psf_use(network: TileNetwork, settings: RunSettings, store: Store) -> PsfUse
     true, shuffled = (
         negative_log_likelihoods(network, settings, stream)
         for stream in (
-            images_for(network, store),
-            _with_psf(images_for(network, store), of_another),
+            images_for(network, settings, store),
+            _with_psf(images_for(network, settings, store), of_another),
         )
     )
     return PsfUse(true, shuffled)

@@ -55,6 +55,16 @@ class SepSources:
     psf_flux: np.ndarray
     kron_flux: np.ndarray
 
+    @classmethod
+    def concatenate(cls, parts: "list[SepSources]") -> "SepSources":
+        """The sources of several sets of images, in their order."""
+        return cls(
+            **{
+                field.name: np.concatenate([getattr(part, field.name) for part in parts])
+                for field in fields(cls)
+            }
+        )
+
     @property
     def extent(self) -> np.ndarray:
         """PSF minus Kron magnitude, large for galaxies.
@@ -81,40 +91,17 @@ class SepSources:
         )
 
 
-def sep_detections(
-    images: np.ndarray,
-    backgrounds: np.ndarray,
-    psf_parameters: np.ndarray,
-    electrons_per_nmgy: np.ndarray,
-    class_threshold: float,
-) -> Detections:
-    """SEP's catalog of the images; ``class_threshold`` in mag, from tune_class_threshold.
-
-    images, backgrounds: (n, height, width) nanomaggies per pixel, sky-subtracted images and the
-    sky. psf_parameters: (n, 6), see psf.PARAMETERS. electrons_per_nmgy: (n,).
-    """
-    sources = measure(images, backgrounds, psf_parameters, electrons_per_nmgy)
-    return sources.classify(class_threshold)
-
-
-def tune_class_threshold(
-    images: np.ndarray,
-    backgrounds: np.ndarray,
-    psf_parameters: np.ndarray,
-    electrons_per_nmgy: np.ndarray,
-    truth: Catalog,
-) -> float:
+def best_class_threshold(sources: SepSources, truth: Catalog) -> float:
     """The threshold in mag with the best star/galaxy accuracy on matched pairs at r < 22.
 
-    Arrays as in sep_detections. Raises NpecatError where fewer than two pairs match.
+    truth: of the images that were measured. Raises NpecatError where fewer than two pairs match.
     """
-    sources = measure(images, backgrounds, psf_parameters, electrons_per_nmgy)
     table = truth.flat()
     pairs = match(Positions(table["image"], table["x"], table["y"]), sources)
     extent, galaxy = sources.extent[pairs.detection], table["is_galaxy"][pairs.truth]
     used = np.isfinite(extent) & (magnitude(table["flux"][pairs.truth]) < MAGNITUDE_LIMIT)
     if used.sum() < 2:
-        raise NpecatError("SEP finds too few validation sources to tune its star/galaxy threshold")
+        raise NpecatError("SEP finds too few true sources to tune its star/galaxy threshold")
     order = np.argsort(extent[used])
     extent, galaxy = extent[used][order], galaxy[used][order]
     right = np.cumsum(~galaxy)[:-1] + np.cumsum(galaxy[::-1])[-2::-1]
@@ -128,18 +115,17 @@ def measure(
     psf_parameters: np.ndarray,
     electrons_per_nmgy: np.ndarray,
 ) -> SepSources:
-    """Sources of all images; arrays as in sep_detections."""
+    """Sources of all images.
+
+    images, backgrounds: (n, height, width) nanomaggies per pixel, sky-subtracted images and the
+    sky. psf_parameters: (n, 6), see psf.PARAMETERS. electrons_per_nmgy: (n,).
+    """
     parts = []
     for row in range(len(images)):
         image = np.ascontiguousarray(images[row], dtype=np.float64)
         noise = np.sqrt(backgrounds[row].astype(np.float64) / electrons_per_nmgy[row])
         parts.append(_measure_image(row, image, noise, tuple(map(float, psf_parameters[row]))))
-    return SepSources(
-        **{
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(SepSources)
-        }
-    )
+    return SepSources.concatenate(parts)
 
 
 def _measure_image(

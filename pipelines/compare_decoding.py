@@ -16,7 +16,7 @@ from torch import Tensor
 
 from npecat_eval import tables
 from npecat_eval.bins import MAGNITUDE_LIMIT
-from npecat_eval.evaluate import evaluate
+from npecat_eval.evaluate import Prediction, Truth, evaluate
 from npecat_sim.files import Location
 from npecat_sim.progress import progress
 from npecat_sim.store import Store
@@ -48,7 +48,7 @@ def compare_decoding(run: Path, store: Location) -> None:
     expected = {rule: np.zeros(2) for rule in RULES}
     first_image = 0
     with progress("compare", len(test)) as advance:
-        for batch, posterior in posteriors(network, settings, images_for(network, test)):
+        for batch, posterior in posteriors(network, settings, images_for(network, settings, test)):
             for rule, probability_of in RULES.items():
                 probability = probability_of(posterior)
                 catalog = catalog_of_tiles(posterior, probability, first_image)
@@ -57,11 +57,13 @@ def compare_decoding(run: Path, store: Location) -> None:
             first_image += len(batch)
             advance(len(batch), "")
     catalogs = {rule: Detections.concatenate(parts) for rule, parts in found.items()}
-    truth = test.catalog()
-    click.echo(tables.markdown(evaluate(truth, catalogs, test.settings["prior"])))
+    truth = Truth(test.catalog())
+    predictions = {rule: Prediction(detections) for rule, detections in catalogs.items()}
+    table = evaluate(truth, predictions, None, test.settings["prior"])
+    click.echo(tables.overall_text(table))
 
     click.echo(f"{'number of sources':<24}{'all':>12}{'r < 22':>12}")
-    rows = {"true": numbers(truth.flat()["flux"])}
+    rows = {"true": numbers(truth.catalog.flat()["flux"])}
     for rule, detections in catalogs.items():
         rows[f"{rule}, detected"] = numbers(detections.flux)
         rows[f"{rule}, expected"] = expected[rule]

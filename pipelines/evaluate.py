@@ -1,82 +1,100 @@
-"""``npecat evaluate``: score every trained variant, and SEP, on one test store."""
+"""``npecat evaluate``: score networks, SEP and the physical bound on one test store."""
 
-from dataclasses import replace
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
-import numpy as np
+from dask.system import CPU_COUNT
 
 from npecat_eval import evaluate as metrics
 from npecat_eval import figures, tables
+from npecat_eval.bootstrap import N_RESAMPLES
+from npecat_eval.bound import Bound
+from npecat_eval.evaluate import Prediction, Truth
 from npecat_eval.example_figure import example_figure
-from npecat_eval.sep_baseline import sep_detections, tune_class_threshold
+from npecat_eval.judge import judge
+from npecat_eval.report import write_report
+from npecat_eval.sep_baseline import best_class_threshold
+from npecat_eval.sep_catalog import sep_sources
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import Location
-from npecat_sim.progress import progress
-from npecat_sim.store import Batch, Store, store_path
+from npecat_sim.priors import PRIORS
+from npecat_sim.store import Store, store_path
 from npecat_train.checkpoint import BEST, VARIANTS, load_network
-from npecat_train.detections import Detections
-from npecat_train.predict import predict
 
-from .options import DATA_OPTION, FOLDER, RUNS_OPTION
-
-N_TUNING_IMAGES = 2000
-"""Validation images on which SEP's class threshold is tuned; more move it by under 0.01 mag."""
+from .options import DATA_OPTION, FOLDER, RUNS_OPTION, STORAGE
 
 N_EXAMPLES = 8
 
+RECORDED = ("npecat", "torch", "numpy", "scipy", "sep")
+"""Packages whose versions stand in the tables."""
+
 
 @click.command()
-@click.option("--test-prior", type=click.Choice(["one", "many"]), required=True, help="Test set.")
+@click.option("--test-prior", type=click.Choice(PRIORS), help="Score on DATA/PRIOR/test.zarr;")
+@click.option("--store", type=STORAGE, help="or on any store.")
 @click.option("--results", type=FOLDER, default=Path("results"), help="Folder of the tables.")
 @DATA_OPTION
 @RUNS_OPTION
-def evaluate(test_prior: str, results: Path, data: Location, runs: Path) -> None:
-    """Score the trained variants and SEP side by side on a test store."""
-    command = f"npecat simulate --prior {test_prior} --n 210000 --out {data / test_prior}"
-    checkpoints = {v: runs / v / BEST for v in VARIANTS if (runs / v / BEST).exists()}
-    if not checkpoints:
+def evaluate(
+    test_prior: str | None, store: Location | None, results: Path, data: Location, runs: Path
+) -> None:
+    """Score every network of RUNS, SEP and the physical bound side by side on a test store."""
+    if (test_prior is None) == (store is None):
+        raise NpecatError("give either --test-prior or --store")
+    checkpoints = networks_of(runs, data)
+    path = store or store_path(data / str(test_prior), "test")
+    folder = path.parent if store else data / str(test_prior)
+    prior = test_prior or "many"
+    test = Store(path, f"npecat simulate --prior {prior} --n 210000 --out {folder}")
+    name = test_prior or (path.parent.name if path.stem == "test" else path.stem)
+    directory = results / name
+    truth = Truth(test.catalog())
+
+    settings: dict[str, Any] = {
+        "test_store": test.digest,
+        "n_images": len(test),
+        "n_resamples": N_RESAMPLES,
+        "versions": {package: version(package) for package in RECORDED},
+    }
+    sources = sep_sources(test, directory / "sep.npz", CPU_COUNT)
+    threshold = best_class_threshold(sources, truth.catalog)
+    settings["sep"] = {"class_threshold_mag": round(threshold, 4)}
+    predictions = {"SEP": Prediction(sources.classify(threshold))}
+    settings["networks"] = {}
+    for method, checkpoint in checkpoints.items():
+        network, of_network = load_network(checkpoint)
+        predictions[method] = judge(network, of_network, test, truth, f"predict {method}")
+        digest = sha256(checkpoint.read_bytes()).hexdigest()
+        settings["networks"][method] = {"checkpoint_sha256": digest, **of_network.to_json()}
+
+    table = metrics.evaluate(truth, predictions, Bound.of(test), name)
+    directory.mkdir(parents=True, exist_ok=True)
+    written = tables.write(table, directory, settings)
+    drawn = figures.draw(table, directory)
+    shown = test.batch(slice(0, N_EXAMPLES))
+    examples = directory / f"examples_{method}.png"
+    example_figure(shown, predictions[method].detections, examples)
+    report = write_report(table, settings, drawn, examples, method, directory)
+
+    click.echo(f"{len(test):,} test images of {name}, sources of r < 22:\n")
+    click.echo(tables.overall_text(table))
+    for file in (*written, *drawn, examples, report):
+        click.echo(f"  {file}")
+
+
+def networks_of(runs: Path, data: Location) -> dict[str, Path]:
+    """Name of each folder of runs that holds a trained network -> its best checkpoint.
+
+    The paper's variants come first, in its order. Raises NpecatError where there is none.
+    """
+    found = {path.parent.name: path for path in sorted(runs.glob(f"*/{BEST}"))}
+    if not found:
         raise NpecatError(
             f"no trained network in {runs}; train one with: npecat train --variant psf_aware "
             f"--data {data} --runs {runs}"
         )
-    validation = Store(store_path(data / test_prior, "validation"), command)
-    test = Store(store_path(data / test_prior, "test"), command)
-
-    methods = {"SEP": run_sep(validation, test)}
-    for variant, path in checkpoints.items():
-        network, settings = load_network(path)
-        predicted = predict(network, settings, test, f"predict {variant}")
-        methods[variant] = predicted.detections
-
-    table = metrics.evaluate(test.catalog(), methods, test_prior)
-    directory = results / test_prior
-    directory.mkdir(parents=True, exist_ok=True)
-    written = tables.write(table, directory, {"test_store": test.digest, "n_images": len(test)})
-    written += figures.draw(table, directory)
-    written.append(directory / f"examples_{variant}.png")
-    shown = test.batch(slice(0, N_EXAMPLES))
-    example_figure(shown.images, shown.catalog, methods[variant], written[-1])
-
-    click.echo(f"{len(test):,} test images of prior {test_prior}, sources of r < 22:\n")
-    click.echo(tables.overall_text(table))
-    for path in written:
-        click.echo(f"  {path}")
-
-
-def run_sep(validation: Store, test: Store) -> Detections:
-    """SEP's catalog of the test images, its class threshold tuned on validation images."""
-    tuning = validation.batch(slice(0, N_TUNING_IMAGES))
-    threshold = tune_class_threshold(*_sep_inputs(tuning), tuning.catalog)
-    found = []
-    with progress("SEP", len(test)) as advance:
-        for images in test.chunk_ranges:
-            batch = test.batch(slice(images.start, images.stop))
-            part = sep_detections(*_sep_inputs(batch), threshold)
-            found.append(replace(part, image=part.image + images.start))
-            advance(len(images), "")
-    return Detections.concatenate(found)
-
-
-def _sep_inputs(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    return batch.images, batch.backgrounds, batch.psf_parameters, batch.electrons_per_nmgy
+    order = [name for name in VARIANTS if name in found]
+    return {name: found[name] for name in (*order, *(n for n in found if n not in order))}

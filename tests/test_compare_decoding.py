@@ -10,6 +10,7 @@ from npecat.compare_decoding import compare_decoding, expected_numbers, numbers
 from npecat_sim.store import Store
 from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, RunSettings
+from npecat_train.encoding import Encoding
 from npecat_train.inputs import measure_standardisation, n_tile_maps
 from npecat_train.network import NetworkSize
 from npecat_train.posterior import TilePosterior
@@ -32,6 +33,7 @@ def test_command_prints_metrics_and_counts_of_both_rules(tmp_path):
     settings = RunSettings(
         variant="psf_unaware",
         store_digest=store.digest,
+        encoding=Encoding.of(store),
         standardisation=measure_standardisation(store),
         network=NetworkSize((4,), (), 8, 4, (1,), (1,)),
         flux="mixture",
@@ -55,7 +57,7 @@ def test_command_prints_metrics_and_counts_of_both_rules(tmp_path):
         compare_decoding, ["--run", str(run), "--store", str(store.path)], catch_exceptions=False
     )
     assert result.exit_code == 0
-    assert "| joined tiles - bare threshold |" in result.output
+    assert "\njoined tiles" in result.output and "\nbare threshold" in result.output
     counts = [line.split() for line in result.output.splitlines()[-5:]]
     true, bare, expected, joined, _ = (float(row[-2].replace(",", "")) for row in counts)
     assert true == store.catalog().count.sum()

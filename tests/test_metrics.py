@@ -2,19 +2,27 @@
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
-from npecat_eval.bins import MAGNITUDE_LIMIT, N_BINS, binned_mean, magnitude_edges
-from npecat_eval.bootstrap import quotient, resampled_totals, value_and_sigma
-from npecat_eval.evaluate import TRUTH, evaluate
+from npecat_eval.bins import MAGNITUDE, MAGNITUDE_LIMIT, N_BINS, NONE, SNR, Bins, magnitude_bins
+from npecat_eval.bootstrap import (
+    image_weights,
+    quotient,
+    resampled_quantiles,
+    resampled_totals,
+    value_and_sigma,
+)
+from npecat_eval.evaluate import TRUTH, Prediction, Truth, evaluate
 from npecat_eval.matched import MatchedCatalog
-from npecat_eval.metrics import METRICS, sample_metrics
+from npecat_eval.means import Label, mean_of, resample
+from npecat_eval.measurement import f1, flux_ratio_series, measurement_means
 from npecat_sim.catalog import COLUMNS, Catalog
 from npecat_sim.errors import NpecatError
 from npecat_sim.prior import CatalogPrior
 from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.detections import Detections
 
-EDGES = np.linspace(17.0, 22.0, N_BINS + 1)  # bins of half a magnitude
+HALVES = Bins(MAGNITUDE, np.linspace(17.0, 22.0, N_BINS + 1))  # bins of half a magnitude
 
 
 def catalog(sources: list[list[tuple[float, float, float, bool]]]) -> Catalog:
@@ -45,9 +53,16 @@ def perfect(truth: Catalog) -> Detections:
 
 
 def binned(name: str, truth: Catalog, found: Detections) -> tuple[np.ndarray, np.ndarray]:
-    """(total, count) of a metric in each bin of EDGES, over all images."""
-    mean = METRICS[name](MatchedCatalog.of(truth, found), EDGES)
+    """(total, count) of a metric in each bin of HALVES, over all images."""
+    means = measurement_means(MatchedCatalog.of(truth, found), [HALVES])
+    mean = next(m for m in means if m.label.metric == name and m.label.axis == MAGNITUDE)
     return mean.total.sum(axis=0), mean.count.sum(axis=0)
+
+
+def plain(table: Table) -> dict[str, float]:
+    """The overall numbers of a table by metric."""
+    rows = table[(table["axis"] == NONE) & (table["selection"] == "all")]
+    return dict(zip(rows["metric"], rows["value"], strict=True))
 
 
 def only(bin_index: int, value: float = 1.0) -> np.ndarray:
@@ -56,42 +71,53 @@ def only(bin_index: int, value: float = 1.0) -> np.ndarray:
     return result
 
 
+PERFECT = {"precision": 1, "recall": 1, "f1": 1, "star_galaxy_accuracy": 1, "auc": 1}
+ZERO = ("flux_error_percent", "position_error_pixel", "flux_bias_percent", "flux_scatter_percent")
+
+
 def test_perfect_catalog():
     truth = CatalogPrior().draw(3, "test", range(300))
-    table = evaluate(truth, {"perfect": perfect(truth)}, "planted")
-    expected = np.where(table["metric"] == "flux_error_percent", 0.0, 1.0)
-    np.testing.assert_array_equal(table["value"], expected)
-    np.testing.assert_array_equal(table["sigma"], 0.0)
+    truth["snr"][:] = truth["flux"]
+    table = evaluate(Truth(truth), {"perfect": Prediction(perfect(truth))}, None, "planted")
+    assert plain(table) == PERFECT | dict.fromkeys(ZERO, 0)
+    along = table[(table["axis"] == MAGNITUDE) | (table["axis"] == SNR)]
+    expected = np.where(np.isin(along["metric"], ZERO), 0.0, 1.0)
+    np.testing.assert_array_equal(along["value"], expected)
+    np.testing.assert_array_equal(along["sigma"], 0.0)
+    assert set(along["metric"][along["axis"] == SNR]) == (set(PERFECT) | set(ZERO)) - {
+        "precision",
+        "f1",
+        "auc",
+    }
     bright = np.sum(magnitude(truth.flat()["flux"]) < MAGNITUDE_LIMIT)
-    np.testing.assert_array_equal(table["n"][np.isinf(table["bin_low"])], bright)
-    assert len(table) == len(METRICS) * (N_BINS + 1) + 1  # F1 has no bins
+    overall = table[(table["axis"] == NONE) & (table["selection"] == "all")]
+    np.testing.assert_array_equal(overall["n"], bright)
+    assert along["n"][along["metric"] == "recall"].sum() == 2 * bright
 
 
 def test_nothing_detected():
     truth = CatalogPrior().draw(3, "test", range(50))
-    table = evaluate(truth, {"blind": detections([])}, "planted")
-    overall = table[np.isinf(table["bin_low"])]
-    value = dict(zip(overall["metric"], overall["value"], strict=True))
-    assert value["recall"] == 0
-    for undefined in ("precision", "star_galaxy_accuracy", "flux_error_percent", "f1"):
-        assert np.isnan(value[undefined])
+    truth["snr"][:] = truth["flux"]
+    values = plain(evaluate(Truth(truth), {"blind": Prediction(detections([]))}, None, "planted"))
+    assert values.pop("recall") == 0
+    assert set(values) == (set(PERFECT) | set(ZERO)) - {"recall"}
+    assert np.isnan(list(values.values())).all()
 
 
 def test_edges_share_true_sources_equally():
     mag = np.random.default_rng(5).uniform(15, 23, 8000)
-    edges = magnitude_edges(mag)
+    edges = magnitude_bins(mag).edges
     assert edges[0] == mag.min() and edges[-1] == MAGNITUDE_LIMIT
     counts = np.histogram(mag, edges)[0]
     assert counts.sum() == np.sum(mag < MAGNITUDE_LIMIT)
     assert np.ptp(counts) <= 1
     with pytest.raises(NpecatError, match="no source brighter"):
-        magnitude_edges(np.array([22.5]))
+        magnitude_bins(np.array([22.5]))
 
 
 def test_bin_holds_its_lower_edge():
-    mean = binned_mean(
-        np.zeros(4, dtype=int), np.array([17.5, 21.999, 22.0, np.nan]), np.ones(4), EDGES, 1
-    )
+    at = np.array([17.5, 21.999, 22.0, np.nan])
+    mean = mean_of(Label("any"), HALVES, np.zeros(4, dtype=int), at, np.ones(4), 1)
     np.testing.assert_array_equal(mean.count[0], only(1) + only(9))
 
 
@@ -162,8 +188,40 @@ def test_flux_error_is_relative_to_the_truth():
 def test_f1():
     truth = catalog([[(10, 10, 20.2, True), (30, 30, 20.2, False), (50, 50, 19.9, False)]])
     found = detections([(0, 10, 10, 20.2, 1), (0, 70, 70, 20.2, 1)])  # precision 1/2, recall 1/3
-    samples = sample_metrics(MatchedCatalog.of(truth, found), EDGES)
-    assert samples["f1"].overall[0] == pytest.approx(0.4)
+    series = resample(measurement_means(MatchedCatalog.of(truth, found), []))
+    assert f1(series).samples[0, 0] == pytest.approx(0.4)
+
+
+def test_bias_and_scatter_of_flux():
+    """A known log-normal error: its median, and half its central 68.3 %."""
+    truth = CatalogPrior().draw(4, "test", range(3000))
+    found = perfect(truth)
+    found.flux[:] *= 1.1 * np.exp(0.2 * np.random.default_rng(4).standard_normal(len(found)))
+    series = flux_ratio_series(MatchedCatalog.of(truth, found), [])
+    (bias, bias_sigma), (scatter, scatter_sigma) = (value_and_sigma(s.samples) for s in series)
+    assert bias[0] == pytest.approx(10, abs=4 * bias_sigma[0])
+    assert scatter[0] == pytest.approx(110 * np.sinh(0.2), abs=4 * scatter_sigma[0])
+    n = series[0].count[0]
+    assert bias_sigma[0] == pytest.approx(110 * 0.2 * np.sqrt(np.pi / 2 / n), rel=0.25)
+
+
+def test_resampled_quantiles_are_those_of_the_repeated_sources(monkeypatch):
+    generator = np.random.default_rng(5)
+    image, place = generator.integers(0, 6, 40), generator.integers(0, 3, 40)
+    value = generator.normal(size=40)
+    weights = generator.integers(0, 4, (5, 6)).astype(np.uint16)
+    monkeypatch.setattr("npecat_eval.bootstrap.image_weights", lambda n: weights)
+    monkeypatch.setattr("npecat_eval.bootstrap.N_RESAMPLES", 4)
+    found = resampled_quantiles(image, value, place, (0.2, 0.5), 4, 6)
+    for row, weight in enumerate(weights):
+        for group in range(4):
+            repeated = np.repeat(value[place == group], weight[image[place == group]])
+            for index, level in enumerate((0.2, 0.5)):
+                if len(repeated):
+                    wanted = np.quantile(repeated, level, method="inverted_cdf")
+                    assert found[index, row, group] == wanted
+                else:
+                    assert np.isnan(found[index, row, group])
 
 
 def test_bootstrap_sigma_is_binomial_for_lone_sources():
@@ -187,8 +245,42 @@ def test_bootstrap_keeps_sources_of_an_image_together():
 def test_resamples_do_not_depend_on_the_block(monkeypatch):
     sums = np.random.default_rng(8).integers(0, 5, (70, 3)).astype(np.float64)
     whole = resampled_totals(sums)
+    image_weights.cache_clear()
     monkeypatch.setattr("npecat_eval.bootstrap.BLOCK", 500)
     np.testing.assert_array_equal(resampled_totals(sums), whole)
+    image_weights.cache_clear()
+
+
+def test_sigma_is_the_spread_over_independent_test_sets():
+    """Fifty test sets of 150 images against the bootstrap of one of them."""
+    truth = CatalogPrior().draw(12, "test", range(50 * 150))
+    everything = perfect(truth)
+    generator = np.random.default_rng(12)
+    flux = truth.flat()["flux"]
+    kept = generator.random(len(everything)) < flux / (flux + 0.5)
+    found = Detections(*(getattr(everything, column)[kept] for column in vars(everything)))
+    found.x[generator.random(len(found)) < 0.05] += 3  # false ones
+    found.flux[:] *= np.exp(0.3 * generator.standard_normal(len(found)))
+    values: dict[str, list[float]] = {}
+    sigmas: dict[str, list[float]] = {}
+    for first in range(0, 50 * 150, 150):
+        rows = slice(first, first + 150)
+        part = Catalog(truth.count[rows], {n: c[rows] for n, c in truth.columns.items()})
+        inside = (found.image >= first) & (found.image < first + 150)
+        here = Detections(*(getattr(found, column)[inside] for column in vars(found)))
+        here.image[:] -= first
+        matched = MatchedCatalog.of(part, here)
+        for series in (
+            *resample(measurement_means(matched, [])),
+            *flux_ratio_series(matched, []),
+        ):
+            value, sigma = value_and_sigma(series.samples)
+            values.setdefault(series.label.metric, []).append(value[0])
+            sigmas.setdefault(series.label.metric, []).append(sigma[0])
+    metrics = ("precision", "recall", "flux_error_percent", "flux_bias_percent")
+    # Fifty sets tell a spread to 10 %: each metric is held to three times that, their mean to 20 %.
+    ratio = np.array([np.mean(sigmas[name]) / np.std(values[name], ddof=1) for name in metrics])
+    assert ratio.mean() == pytest.approx(1, abs=0.2) and abs(ratio - 1).max() < 0.3
 
 
 def test_empty_bin_is_nan_without_warning(recwarn):
@@ -209,8 +301,10 @@ def test_paired_difference_is_sharper_than_independent_errors():
         name: Detections(*(getattr(good, column)[mask] for column in vars(good)))
         for name, mask in (("a", kept), ("b", fewer))
     }
-    table = evaluate(truth, methods, "planted")
-    recall = table[(table["metric"] == "recall") & np.isinf(table["bin_low"])]
+    truth["snr"][:] = truth["flux"]
+    predictions = {name: Prediction(found) for name, found in methods.items()}
+    table = evaluate(Truth(truth), predictions, None, "planted")
+    recall = table[(table["metric"] == "recall") & (table["axis"] == NONE)]
     a, b = recall[recall["reference"] == TRUTH]
     difference = recall[recall["reference"] == "a"][0]
     assert difference["method"] == "b"

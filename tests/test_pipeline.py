@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from astropy.table import Table
 
+from npecat_eval.figures import FIGURES
 from npecat_sim.store import Store
 from tests.survey_files import write_frame, write_photofield
 
@@ -47,15 +47,15 @@ def test_three_commands_end_in_tables_and_figures(finished):
     folder, said = finished
     results = folder / "results" / "many"
     table = Table.read(results / "metrics.ecsv", format="ascii.ecsv")
-    assert set(table["method"]) == {"SEP", "psf_aware"}
+    assert set(table["method"]) == {"SEP", "psf_aware", "bound"}
     assert table.meta["test_store"] == Store(folder / "data/many/test.zarr", "").digest
-    sep = table[(table["method"] == "SEP") & np.isneginf(table["bin_low"])]
+    sep = table[(table["method"] == "SEP") & (table["axis"] == "none")]
     values = dict(zip(sep["metric"], sep["value"], strict=True))
     assert values["precision"] > 0.9 and values["recall"] > 0.75
     written = {path.name for path in results.iterdir()}
-    for stem in ("figure4_detection_many", "figure5_measurement_many"):
-        assert {f"{stem}.png", f"{stem}.pdf"} <= written
-    assert {"metrics.md", "examples_psf_aware.png"} <= written
+    for kind in FIGURES:
+        assert {f"{kind.name}_many.png", f"{kind.name}_many.pdf"} <= written
+    assert {"metrics.md", "metrics.tex", "examples_psf_aware.png", "report.html"} <= written
     assert "SEP" in said and "psf_aware" in said and "Recall" in said
 
 
@@ -107,7 +107,7 @@ def test_missing_test_store_is_named(finished, tmp_path):
     folder, _ = finished
     done = npecat(folder, "evaluate", "--test-prior", "one")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "data/one/validation.zarr" in done.stderr and "simulate --prior one" in done.stderr
+    assert "data/one/test.zarr" in done.stderr and "simulate --prior one" in done.stderr
 
 
 def test_store_of_another_version_is_refused(finished, tmp_path):

@@ -6,7 +6,7 @@ import sep
 
 from npecat_eval import sep_baseline
 from npecat_eval.match import Positions, match
-from npecat_eval.sep_baseline import measure, sep_detections, tune_class_threshold
+from npecat_eval.sep_baseline import best_class_threshold, measure
 from npecat_sim.catalog import Catalog
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
@@ -50,7 +50,7 @@ def observed(light: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def conditions(images: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The array arguments of sep_detections for images of the single field."""
+    """The array arguments of measure for images of the single field."""
     n = len(images)
     return (
         images,
@@ -65,7 +65,7 @@ def test_isolated_bright_stars():
     light = noiseless(sources)
     generator = np.random.default_rng(1)
     images = np.stack([observed(light, generator) for _ in range(20)])
-    found = sep_detections(*conditions(images), CLASS_THRESHOLD)
+    found = measure(*conditions(images)).classify(CLASS_THRESHOLD)
     assert len(found) == 60
     order = np.lexsort((found.x, found.image))
     x, y, flux = (
@@ -81,7 +81,7 @@ def test_psf_flux_of_blended_stars():
     """Fitted together, stars 8 px apart do not add to each other's flux."""
     sources = [star(36.0, 40.0, 18.5), star(44.0, 40.0, 18.5)]
     image = observed(noiseless(sources), np.random.default_rng(2))
-    found = sep_detections(*conditions(image[None]), CLASS_THRESHOLD)
+    found = measure(*conditions(image[None])).classify(CLASS_THRESHOLD)
     np.testing.assert_allclose(found.flux, sources[0]["flux"], rtol=0.03)
 
 
@@ -89,7 +89,7 @@ def test_star_and_galaxy_are_told_apart():
     light = noiseless([star(20, 40, 19.0), galaxy(60, 40, 19.0)])
     generator = np.random.default_rng(3)
     images = np.stack([observed(light, generator) for _ in range(20)])
-    found = sep_detections(*conditions(images), CLASS_THRESHOLD)
+    found = measure(*conditions(images)).classify(CLASS_THRESHOLD)
     assert len(found) == 40
     np.testing.assert_array_equal(found.prob_galaxy == 1, found.x > 40)
     galaxies = found.flux[found.x > 40]
@@ -128,9 +128,9 @@ def simulated() -> tuple[Catalog, tuple[np.ndarray, ...]]:
 def test_catalog_of_the_prior(simulated):
     """Bounds well below what SEP reaches on many images: 0.72, 0.98 and 0.95."""
     truth, arrays = simulated
-    threshold = tune_class_threshold(*arrays, truth)
+    threshold = best_class_threshold(measure(*arrays), truth)
     assert 0.02 < threshold < 0.5
-    found = sep_detections(*arrays, threshold)
+    found = measure(*arrays).classify(threshold)
     table = truth.flat()
     pairs = match(Positions(table["image"], table["x"], table["y"]), found)
     bright = table["flux"] > flux_of_magnitude(22)
@@ -151,7 +151,7 @@ def test_tuned_threshold_is_the_best_of_a_scan(simulated):
         return np.mean((extent > threshold)[bright] == is_galaxy[bright])
 
     best = max(accuracy(threshold) for threshold in np.arange(-0.5, 1.5, 0.002))
-    assert accuracy(tune_class_threshold(*arrays, truth)) >= best
+    assert accuracy(best_class_threshold(measure(*arrays), truth)) >= best
 
 
 def test_images_do_not_depend_on_each_other(simulated):
@@ -180,7 +180,7 @@ PATHOLOGICAL = {
 @pytest.mark.parametrize("name", PATHOLOGICAL)
 def test_pathological_images(name):
     """Detections checks on its own that whatever comes out is finite."""
-    found = sep_detections(*conditions(PATHOLOGICAL[name][None]), CLASS_THRESHOLD)
+    found = measure(*conditions(PATHOLOGICAL[name][None])).classify(CLASS_THRESHOLD)
     assert np.all(found.flux > 0)
     if name in ("zeros", "negative"):
         assert len(found) == 0
@@ -205,10 +205,10 @@ def test_more_blends_than_sep_has_room_for(simulated):
     limit = sep.get_sub_object_limit()
     sep.set_sub_object_limit(1)
     try:
-        found = sep_detections(*arrays, CLASS_THRESHOLD)
+        found = measure(*arrays).classify(CLASS_THRESHOLD)
     finally:
         sep.set_sub_object_limit(limit)
-    assert 0 < len(found) <= len(sep_detections(*arrays, CLASS_THRESHOLD))
+    assert 0 < len(found) <= len(measure(*arrays).classify(CLASS_THRESHOLD))
 
 
 def test_lost_fluxes():
@@ -231,4 +231,4 @@ def test_tuning_needs_sources():
     images = np.zeros((2, SIZE, SIZE))
     truth = CatalogPrior().draw(1, "validation", range(2))
     with pytest.raises(NpecatError, match="too few"):
-        tune_class_threshold(*conditions(images), truth)
+        best_class_threshold(measure(*conditions(images)), truth)

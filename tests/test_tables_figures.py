@@ -8,12 +8,15 @@ from astropy.table import Table, vstack
 from matplotlib.image import imread
 
 from npecat_eval import figures, tables
-from npecat_eval.bins import N_BINS
-from npecat_eval.evaluate import evaluate
+from npecat_eval.bins import MAGNITUDE, N_BINS, NONE, SNR
+from npecat_eval.evaluate import TRUTH, Prediction, Truth, evaluate
 from npecat_eval.example_figure import example_figure
-from npecat_eval.metrics import METRICS
+from npecat_eval.style import COLOURS
+from npecat_eval.wide_tables import TITLES, cell
 from npecat_sim.catalog import Catalog
-from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
+from npecat_sim.field import SINGLE_FIELD
+from npecat_sim.prior import CatalogPrior
+from npecat_sim.simulate import simulate_images
 from npecat_train.detections import Detections
 
 SETTINGS = {"store_digest": "0123abcd", "resamples": 1000, "classes": {"SEP": 0.14}}
@@ -37,14 +40,17 @@ def noisy(truth: Catalog, seed: int, kept: float) -> Detections:
 
 @pytest.fixture(scope="module")
 def truth() -> Catalog:
-    return CatalogPrior().draw(1, "test", range(120))
+    truth = CatalogPrior().draw(1, "test", range(120))
+    truth["snr"][:] = truth["flux"]
+    return truth
 
 
 @pytest.fixture(scope="module")
 def table(truth) -> Table:
     """Two methods on two test sets."""
     methods = {"SEP": noisy(truth, 1, 0.7), "psf_aware": noisy(truth, 2, 0.9)}
-    return vstack([evaluate(truth, methods, name) for name in ("one", "many")])
+    predictions = {name: Prediction(found) for name, found in methods.items()}
+    return vstack([evaluate(Truth(truth), predictions, None, n) for n in ("one", "many")])
 
 
 def written_bytes(paths: list[Path]) -> dict[str, bytes]:
@@ -52,24 +58,28 @@ def written_bytes(paths: list[Path]) -> dict[str, bytes]:
 
 
 def test_ecsv_reads_back(table, tmp_path):
-    ecsv, _ = tables.write(table, tmp_path, SETTINGS)
+    ecsv, *_ = tables.write(table, tmp_path, SETTINGS)
     back = Table.read(ecsv, format="ascii.ecsv")
     assert back.colnames == table.colnames
     assert back.meta == SETTINGS
-    assert back["bin_low"].unit == "mag"
-    for name in ("test_set", "method", "metric", "reference", "n"):
+    for name in ("test_set", "method", "metric", "reference", "sources", "selection", "axis", "n"):
         np.testing.assert_array_equal(np.array(back[name]), np.array(table[name]))
-    for name in ("bin_low", "bin_high", "value", "sigma"):
+    for name in ("low", "high", "value", "sigma"):
         np.testing.assert_allclose(back[name], table[name], rtol=1e-5)
     assert tables.markdown(back) == tables.markdown(table)
 
 
+MEASURED = 7  # recall, type, flux error, position error, bias and scatter; precision has no SNR
+
+
 def test_long_form_is_complete(table):
-    per_method = len(METRICS) * (N_BINS + 1) + 1  # F1 has no bins
-    per_pair = len(METRICS) + 1
-    assert len(table) == 2 * (2 * per_method + per_pair)
-    keys = ("test_set", "method", "reference", "metric", "bin_low")
+    keys = ("test_set", "method", "reference", "metric", "sources", "selection", "axis", "low")
     assert len(np.unique(table[keys])) == len(table)
+    for axis, n_metrics in ((MAGNITUDE, MEASURED), (SNR, MEASURED - 1)):
+        assert np.sum(table["axis"] == axis) == 2 * 2 * N_BINS * n_metrics
+    differences = table[table["reference"] != TRUTH]
+    assert len(differences) == 2 * (MEASURED + 1 + 3)  # F1, and AUC of three selections
+    assert set(differences["axis"]) == {NONE}
 
 
 def test_written_table_is_the_same_on_rerun(table, tmp_path):
@@ -80,17 +90,27 @@ def test_written_table_is_the_same_on_rerun(table, tmp_path):
     assert first == written_bytes(tables.write(table, tmp_path, SETTINGS))  # over the old files
 
 
-def test_markdown_has_every_number(table):
-    text = tables.markdown(table)
-    for row in table:
-        assert f"| {tables._cell(row['value'], row['sigma'])} |" in text
-    assert text.count("\n| SEP |") == 2
-    assert text.count("\n| psf_aware - SEP |") == 2
-    assert text.count(" to 22.00 |") == 2 * len(METRICS)
+def test_wide_tables_have_every_number(table):
+    text, source = tables.markdown(table), tables.latex(table)
+    shown = (table["reference"] == TRUTH) | (table["selection"] == "all")
+    for row in table[shown & (table["axis"] != "false_positive_rate")]:
+        words = cell(row["value"], row["sigma"])
+        assert f"| {words} |" in text
+        assert words.replace("±", r"$\pm$") in source
+    assert text.count("\n## Test set") == 2
+    assert text.count("\n| psf_aware - SEP |") == 2 * 2
+    assert text.count(" to 22.00 |") == 2 * MEASURED
+    assert source.count(r"\begin{table}") == source.count(r"\end{table}") > 20
+
+
+def test_latex_has_no_bare_special_characters(table):
+    for line in tables.latex(table).splitlines():
+        bare = line.removeprefix("% ").replace("\\%", "").replace("\\_", "")
+        assert "%" not in bare and "_" not in bare, line
 
 
 @pytest.mark.parametrize(
-    ("value", "sigma", "cell"),
+    ("value", "sigma", "words"),
     [
         (0.98314, 0.00226, "0.9831 ± 0.0023"),
         (10.33, 0.284, "10.33 ± 0.28"),
@@ -100,8 +120,8 @@ def test_markdown_has_every_number(table):
         (np.nan, np.nan, "-"),
     ],
 )
-def test_cell_shows_two_digits_of_sigma(value, sigma, cell):
-    assert tables._cell(value, sigma) == cell
+def test_cell_shows_two_digits_of_sigma(value, sigma, words):
+    assert cell(value, sigma) == words
 
 
 def test_overall_text(table):
@@ -114,48 +134,60 @@ def test_overall_text(table):
 def test_figures_are_complete_and_the_same_on_rerun(table, tmp_path):
     (tmp_path / "again").mkdir()
     first = written_bytes(figures.draw(table, tmp_path))
-    assert len(first) == 2 * len(figures.PANELS) * 2  # test sets, figures, formats
+    of_catalogs = ("figure4_detection", "figure5_measurement", "figure7_roc", "figure9_snr")
+    assert set(first) == {
+        f"{name}_{test_set}.{kind}"
+        for name in of_catalogs  # the others need posteriors
+        for test_set in ("one", "many")
+        for kind in ("png", "pdf")
+    }
     assert first == written_bytes(figures.draw(table, tmp_path / "again"))
     for name in first:
         if name.endswith(".png"):
-            assert_not_blank(tmp_path / name, figures.COLOURS[:2])
+            assert_not_blank(tmp_path / name, COLOURS[:2])
 
 
 def test_figure_shows_the_numbers_of_the_table(table):
-    of_set = table[(table["test_set"] == "many") & np.isfinite(table["bin_low"])]
-    for metrics in figures.PANELS.values():
-        for axes, metric in zip(figures._metric_figure(of_set, metrics).axes, metrics, strict=True):
-            assert axes.get_ylabel() == tables.TITLES[metric]
+    of_set = table[(table["test_set"] == "many") & (table["reference"] == TRUTH)]
+    drawn = {kind.name: figure for kind, figure in figures.drawn_figures(of_set)}
+    for name, metrics in (
+        ("figure4_detection", ("precision", "recall")),
+        ("figure5_measurement", ("star_galaxy_accuracy", "flux_error_percent")),
+    ):
+        for axes, metric in zip(drawn[name].axes, metrics, strict=True):
+            assert axes.get_ylabel() == TITLES[metric]
             for line, method in zip(axes.lines, ("SEP", "psf_aware"), strict=True):
                 assert line.get_label() == method
-                rows = of_set[(of_set["metric"] == metric) & (of_set["method"] == method)]
+                rows = of_set[
+                    (of_set["metric"] == metric)
+                    & (of_set["method"] == method)
+                    & (of_set["axis"] == MAGNITUDE)
+                ]
                 magnitude, value = line.get_data()
                 np.testing.assert_array_equal(value, rows["value"])
-                assert np.all((rows["bin_low"] < magnitude) & (magnitude < rows["bin_high"]))
+                assert np.all((rows["low"] < magnitude) & (magnitude < rows["high"]))
 
 
 def test_figure_bears_an_empty_bin(truth, tmp_path):
     few = Catalog(truth.count[:2], {name: column[:2] for name, column in truth.columns.items()})
     nothing = Detections(np.empty(0, np.int64), *np.empty((5, 0)))
-    sparse = evaluate(few, {"blind": nothing}, "tiny")
-    assert len(figures.draw(sparse, tmp_path)) == 4
+    sparse = evaluate(Truth(few), {"blind": Prediction(nothing)}, None, "tiny")
+    assert figures.draw(sparse, tmp_path)
     assert "| blind | - |" in tables.markdown(sparse)
 
 
-def test_example_figure(truth, tmp_path):
-    sources = truth.flat()
-    images = np.random.default_rng(3).normal(0, 1, (6, IMAGE_SIZE, IMAGE_SIZE))
-    few = Catalog(truth.count[:6], {name: column[:6] for name, column in truth.columns.items()})
-    found = noisy(few, 4, 0.8)
-    assert np.any(sources["is_galaxy"][sources["image"] < 6])
+def test_example_figure(tmp_path):
+    batch = simulate_images(SINGLE_FIELD, 3, "test", range(6))
+    assert batch.catalog.flat()["is_galaxy"].any()
+    found = noisy(batch.catalog, 4, 0.8)
     paths = [tmp_path / "first.png", tmp_path / "second.png"]
     for path in paths:
-        example_figure(images, few, found, path)
+        example_figure(batch, found, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert_not_blank(paths[0], figures.COLOURS[:2])
+    assert_not_blank(paths[0], COLOURS[:2])
     bare = tmp_path / "bare.png"
-    example_figure(images, few, noisy(few, 4, 0.0), bare)
-    assert coloured(bare, figures.COLOURS[0]) < coloured(paths[0], figures.COLOURS[0])
+    example_figure(batch, noisy(batch.catalog, 4, 0.0), bare)
+    assert coloured(bare, COLOURS[0]) < coloured(paths[0], COLOURS[0])
 
 
 def coloured(path: Path, colour: str) -> int:

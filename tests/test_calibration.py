@@ -1,0 +1,81 @@
+"""Planted posteriors, exact and wrong, as coverage and PIT see them."""
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from npecat_eval.bins import ALL, BRIGHTEST, FAINTEST
+from npecat_eval.calibration import BY_TRUTH, LEVELS, Pits, calibration_means, p_values
+from npecat_eval.means import resample
+
+SPANS = {ALL: (-np.inf, 22.0), BRIGHTEST: (-np.inf, 18.0), FAINTEST: (21.5, 22.0)}
+
+
+def toy_pits(seed: int, bias: float = 0.0, width: float = 1.0, n: int = 3000) -> np.ndarray:
+    """Log fluxes Normal(0, 1) seen with unit noise: the posterior is Normal(data / 2, 1 / 2).
+
+    bias: added to its mean, width: times its standard deviation, both in standard deviations.
+    """
+    generator = np.random.default_rng((41, seed))
+    truth = generator.standard_normal(n)
+    data = truth + generator.standard_normal(n)
+    sigma = np.sqrt(0.5)
+    return ndtr((truth - (data / 2 + bias * sigma)) / (width * sigma))
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen_by"),
+    [
+        ({"bias": 0.15}, ("pit",)),
+        ({"bias": 0.6}, ("pit", "coverage")),
+        ({"width": 0.85}, ("pit", "coverage")),
+        ({"width": 1.2}, ("pit", "coverage")),
+    ],
+    ids=str,
+)
+def test_wrong_posterior_is_always_flagged(fault, seen_by):
+    for trial in range(20):
+        p_value = p_values(toy_pits(trial, **fault))
+        for name in seen_by:
+            assert p_value[name] < 0.01, (trial, name)
+
+
+def test_exact_posterior_is_never_flagged():
+    for trial in range(20):
+        assert min(p_values(toy_pits(trial)).values()) > 0.01, trial
+
+
+def test_no_source_no_verdict():
+    assert np.isnan(list(p_values(np.empty(0)).values())).all()
+
+
+def some_pits(pit: np.ndarray) -> Pits:
+    n = len(pit)
+    estimated = np.linspace(17, 23, n)
+    return Pits("flux", "matched", np.arange(n) % 50, pit, estimated, estimated[::-1])
+
+
+def test_coverage_and_histogram_of_known_pits():
+    """PITs 0.03, 0.13 ... 0.93 in turn: a central interval of 50 % holds 0.33 to 0.73."""
+    pits = some_pits(np.tile(np.arange(10) / 10 + 0.03, 600))
+    series = {
+        (s.label.metric, s.label.selection): s for s in resample(calibration_means(pits, SPANS, 50))
+    }
+    overall = series["flux_coverage", ALL]
+    np.testing.assert_array_equal(overall.low, LEVELS)
+    held = [np.mean(abs(2 * np.arange(10) / 10 - 0.94) <= level) for level in LEVELS]
+    np.testing.assert_allclose(overall.samples[0], held, atol=0.002)
+    histogram = series["flux_pit", ALL]
+    np.testing.assert_allclose(histogram.samples[0], [0.1, 0] * 10, atol=0.002)
+    assert histogram.samples[0].sum() == pytest.approx(1)
+    assert {s for _, s in series} == {ALL, BRIGHTEST, FAINTEST, *BY_TRUTH.values()}
+
+
+def test_selections_are_by_estimate_and_by_truth():
+    pits = some_pits(np.full(6000, 0.5))
+    chosen = pits.select(SPANS)
+    assert (pits.estimated[chosen[BRIGHTEST]] < 18).all()
+    assert (pits.true[chosen[BY_TRUTH[BRIGHTEST]]] < 18).all()
+    assert chosen[BRIGHTEST].sum() == pytest.approx(1000, abs=2)
+    assert chosen[FAINTEST].sum() == pytest.approx(500, abs=2)
+    assert not (chosen[FAINTEST] & chosen[BY_TRUTH[FAINTEST]]).any()
