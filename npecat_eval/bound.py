@@ -14,9 +14,7 @@ import numpy as np
 from npecat_eval.bins import NONE, OVERALL, Bins
 from npecat_eval.means import EVERY, Label, Mean, mean_of
 from npecat_sim import compiled
-from npecat_sim.progress import progress
-from npecat_sim.store import Batch, Store
-from npecat_sim.units import magnitude
+from npecat_sim.store import Batch
 
 DETECTABLE_SNR = 5.0
 """What surveys call a detection."""
@@ -27,7 +25,7 @@ MEAN_OVER_SIGMA = math.sqrt(2 / math.pi)
 
 @dataclass(frozen=True)
 class Bound:
-    """Of every true source of a store, (source,), in the order of Catalog.flat.
+    """Of every true source of a test set, (source,), in the order of Catalog.flat.
 
     image: of the source. magnitude: true. snr: see observe. flux_sigma: least standard deviation
     of an unbiased flux, as a share of the flux.
@@ -37,23 +35,6 @@ class Bound:
     magnitude: np.ndarray
     snr: np.ndarray
     flux_sigma: np.ndarray
-
-    @classmethod
-    def of(cls, store: Store) -> "Bound":
-        """Of all images of a store; draws each source alone."""
-        truth = store.catalog().flat()
-        shares = []
-        with progress("bound", len(store)) as advance:
-            for images in store.chunk_ranges:
-                batch = store.batch(slice(images.start, images.stop))
-                shares += [relative_flux_sigma(batch, row) for row in range(len(images))]
-                advance(len(images), "")
-        return cls(
-            truth["image"],
-            magnitude(truth["flux"]),
-            truth["snr"].astype(np.float64),
-            np.concatenate(shares),
-        )
 
     def means(self, axes: list[Bins], n_images: int) -> list[Mean]:
         """Flux error and recall, overall and along the axes of magnitude and SNR."""

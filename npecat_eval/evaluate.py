@@ -67,9 +67,14 @@ class Truth:
         self.n_images = len(catalog.count)
         table = catalog.flat()
         self.image, self.magnitude = table["image"], magnitude(table["flux"])
+        self.snr = table["snr"].astype(np.float64)
         bins = magnitude_bins(self.magnitude)
         self.spans = selections(bins)
-        self.axes: list[Bins] = [bins, snr_bins(table["snr"], self.magnitude)]
+        self.axes: list[Bins] = [bins, snr_bins(self.snr, self.magnitude)]
+
+    def bound(self, flux_sigma: np.ndarray) -> Bound:
+        """The physical bound; flux_sigma: see Bound."""
+        return Bound(self.image, self.magnitude, self.snr, flux_sigma)
 
 
 def evaluate(

@@ -60,7 +60,7 @@ def resampled_roc(
             np.concatenate([[0], np.cumsum(weight * kind)[is_last]])
             for kind in (is_galaxy, ~is_galaxy)
         )
-        areas.append(quotient(np.trapezoid(true, false), np.float64(true[-1] * false[-1])))
+        areas.append(quotient(np.trapezoid(true, false), np.array(true[-1] * false[-1])))
         true_rate, false_rate = (quotient(part, part[-1]) for part in (true, false))
         # Where the curve rises at one false positive rate, its upper end counts.
         last = np.append(np.diff(false_rate) != 0, True)

@@ -1,5 +1,6 @@
 """``npecat evaluate``: score networks, SEP and the physical bound on one test store."""
 
+import time
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -11,13 +12,12 @@ from dask.system import CPU_COUNT
 from npecat_eval import evaluate as metrics
 from npecat_eval import figures, tables
 from npecat_eval.bootstrap import N_RESAMPLES
-from npecat_eval.bound import Bound
 from npecat_eval.evaluate import Prediction, Truth
 from npecat_eval.example_figure import example_figure
 from npecat_eval.judge import judge
+from npecat_eval.references import references
 from npecat_eval.report import write_report
 from npecat_eval.sep_baseline import best_class_threshold
-from npecat_eval.sep_catalog import sep_sources
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import Location
 from npecat_sim.priors import PRIORS
@@ -59,10 +59,12 @@ def evaluate(
         "n_resamples": N_RESAMPLES,
         "versions": {package: version(package) for package in RECORDED},
     }
-    sources = sep_sources(test, directory / "sep.npz", CPU_COUNT)
-    threshold = best_class_threshold(sources, truth.catalog)
+    clock = Clock()
+    known = references(test, directory / "references.npz", CPU_COUNT)
+    threshold = best_class_threshold(known.sep, truth.catalog)
     settings["sep"] = {"class_threshold_mag": round(threshold, 4)}
-    predictions = {"SEP": Prediction(sources.classify(threshold))}
+    predictions = {"SEP": Prediction(known.sep.classify(threshold))}
+    clock.lap("SEP and bound")
     settings["networks"] = {}
     for method, checkpoint in checkpoints.items():
         network, of_network = load_network(checkpoint)
@@ -70,7 +72,9 @@ def evaluate(
         digest = sha256(checkpoint.read_bytes()).hexdigest()
         settings["networks"][method] = {"checkpoint_sha256": digest, **of_network.to_json()}
 
-    table = metrics.evaluate(truth, predictions, Bound.of(test), name)
+    clock.lap("networks")
+    table = metrics.evaluate(truth, predictions, truth.bound(known.flux_sigma), name)
+    clock.lap("metrics")
     directory.mkdir(parents=True, exist_ok=True)
     written = tables.write(table, directory, settings)
     drawn = figures.draw(table, directory)
@@ -79,10 +83,28 @@ def evaluate(
     example_figure(shown, predictions[method].detections, examples)
     report = write_report(table, settings, drawn, examples, method, directory)
 
+    clock.lap("files")
+
     click.echo(f"{len(test):,} test images of {name}, sources of r < 22:\n")
     click.echo(tables.overall_text(table))
     for file in (*written, *drawn, examples, report):
         click.echo(f"  {file}")
+    click.echo(f"\nseconds: {clock}")
+
+
+class Clock:
+    """How long each step took."""
+
+    def __init__(self) -> None:
+        self.last, self.laps = time.perf_counter(), dict[str, float]()
+
+    def lap(self, step: str) -> None:
+        """End a step."""
+        now = time.perf_counter()
+        self.laps[step], self.last = now - self.last, now
+
+    def __str__(self) -> str:
+        return ", ".join(f"{step} {seconds:.0f}" for step, seconds in self.laps.items())
 
 
 def networks_of(runs: Path, data: Location) -> dict[str, Path]:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from npecat_eval.bins import NONE, magnitude_bins, snr_bins
-from npecat_eval.bound import MEAN_OVER_SIGMA, Bound, relative_flux_sigma
+from npecat_eval.bound import MEAN_OVER_SIGMA, relative_flux_sigma
+from npecat_eval.evaluate import Truth
+from npecat_eval.references import references
 from npecat_sim import compiled
 from npecat_sim.field import SINGLE_FIELD
 from npecat_sim.simulate import simulate_images
@@ -32,9 +34,9 @@ def test_bound_is_the_spread_of_the_best_linear_fit():
 
 def test_bound_over_a_store(tmp_path):
     store = Store(write_store(tmp_path, "test", 90), "")
-    bound = Bound.of(store)
-    truth = store.catalog().flat()
-    np.testing.assert_array_equal(bound.image, truth["image"])
+    catalog = store.catalog()
+    made = references(store, tmp_path / "kept.npz", 1)
+    bound, truth = Truth(catalog).bound(made.flux_sigma), catalog.flat()
     assert (bound.flux_sigma > 0).all()
     # A source is never known better than its own photons allow.
     photons = truth["flux"] * SINGLE_FIELD.electrons_per_nmgy[0]
