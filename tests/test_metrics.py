@@ -312,6 +312,33 @@ def test_paired_difference_is_sharper_than_independent_errors():
     assert 0 < difference["sigma"] < 0.5 * np.hypot(a["sigma"], b["sigma"])
 
 
+def test_permuting_sources_or_images_changes_nothing():
+    truth = CatalogPrior().draw(21, "test", range(200))
+    truth["snr"][:] = truth["flux"]
+    found = perfect(truth)
+    generator = np.random.default_rng(21)
+    found.x[:] += generator.normal(0, 0.5, len(found))
+    found.flux[:] *= np.exp(0.2 * generator.standard_normal(len(found)))
+    found.prob_galaxy[:] = generator.random(len(found))
+    plain = evaluate(Truth(truth), {"a": Prediction(found)}, None, "planted")
+
+    shuffled_rows = np.argsort(found.image + generator.random(len(found)))
+    sources = Detections(*(getattr(found, column)[shuffled_rows] for column in vars(found)))
+    by_source = evaluate(Truth(truth), {"a": Prediction(sources)}, None, "planted")
+    for name in ("value", "sigma"):
+        np.testing.assert_allclose(by_source[name], plain[name], rtol=1e-9, atol=1e-12)
+
+    place = generator.permutation(200)
+    moved_truth = Catalog(
+        truth.count[place], {name: column[place] for name, column in truth.columns.items()}
+    )
+    new_image = np.argsort(place)[found.image]
+    order = np.argsort(new_image, kind="stable")
+    moved = {name: column[order] for name, column in (vars(found) | {"image": new_image}).items()}
+    by_image = evaluate(Truth(moved_truth), {"a": Prediction(Detections(**moved))}, None, "planted")
+    np.testing.assert_allclose(by_image["value"], plain["value"], rtol=1e-9, atol=1e-12)
+
+
 def test_refuses_what_is_no_catalog_of_these_images():
     truth = catalog([[(10, 10, 20.0, True)]])
     with pytest.raises(ValueError, match="outside"):

@@ -68,6 +68,20 @@ def test_evaluating_again_gives_the_same_bytes(finished):
         assert path.read_bytes() == content, path.name
 
 
+def test_any_store_and_fields_that_no_network_saw(finished, tmp_path):
+    """A network of prior many on held-out fields; the folder names the test set."""
+    made = npecat(tmp_path, "simulate", "--prior", "held_out", "--n", "0", "--n-test", "40")
+    assert made.returncode == 0, made.stderr
+    store = Store(tmp_path / "data/held_out/test.zarr", "")
+    assert set(store.array("field")[:, 1]) == {1}
+    runs = ("--runs", str(finished[0] / "runs"))
+    done = npecat(tmp_path, "evaluate", "--store", "data/held_out/test.zarr", *runs)
+    assert done.returncode == 0, done.stderr
+    table = Table.read(tmp_path / "results/held_out/metrics.ecsv", format="ascii.ecsv")
+    assert set(table["test_set"]) == {"held_out"}
+    assert table.meta["test_store"] == store.digest
+
+
 def test_library_of_survey_files_takes_precedence(tmp_path):
     files = [write_photofield(tmp_path), write_frame(tmp_path)]
     made = npecat(tmp_path, "fields", "import", *map(str, files), "-o", "lib.fits")
@@ -94,6 +108,7 @@ def test_real_survey_files(tmp_path, sdss_dir):
         (("train", "--variant", "psf_aware"), "data/many/train.zarr", "simulate --prior many"),
         (("train", "--variant", "single_field"), "data/one/train.zarr", "simulate --prior one"),
         (("evaluate", "--test-prior", "one"), "no trained network in runs", "npecat train"),
+        (("evaluate",), "--test-prior", "--store"),
         (("fields", "show", "lib.fits"), "lib.fits", "npecat fields import"),
     ],
 )
