@@ -17,6 +17,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from npecat_eval.evaluate import TRUTH
 from npecat_eval.tables import TITLES
+from npecat_sim.errors import NpecatError
+from npecat_sim.files import replacing
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -41,6 +43,23 @@ PANELS = {
 
 NO_STAMP = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
 
+RESOLUTION = 200
+"""Dots an inch of a PNG."""
+
+
+def check_picture(path: Path) -> None:
+    """Raise NpecatError unless the file's name tells its kind."""
+    if path.suffix[1:] not in NO_STAMP:
+        raise NpecatError(f"{path}: cannot tell its kind; name a file that ends in .png or .pdf")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in one step; path ends in png or pdf."""
+    check_picture(path)
+    kind = path.suffix[1:]
+    with replacing(path) as partial:
+        figure.savefig(partial, format=kind, dpi=RESOLUTION, metadata=NO_STAMP[kind])
+
 
 def draw(table: Table, directory: Path) -> list[Path]:
     """Write each figure of PANELS for each test set as PNG and PDF.
@@ -55,9 +74,9 @@ def draw(table: Table, directory: Path) -> list[Path]:
             with matplotlib.rc_context(PRINT):
                 figure = _metric_figure(of_set, metrics)
                 figure.suptitle(f"Test set: {test_set}", fontsize="medium")
-                for kind, metadata in NO_STAMP.items():
+                for kind in NO_STAMP:
                     path = directory / f"{name}_{test_set}.{kind}"
-                    figure.savefig(path, dpi=200, metadata=metadata)
+                    save_figure(figure, path)
                     written.append(path)
     return written
 

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from npecat_eval.bins import MAGNITUDE_LIMIT
-from npecat_eval.figures import COLOURS, NO_STAMP
+from npecat_eval.figures import COLOURS, save_figure
 from npecat_sim.catalog import Catalog
-from npecat_sim.files import replacing
 from npecat_sim.units import magnitude
 
 MIN_COLUMNS = 4
@@ -64,9 +63,7 @@ def save_panels(figure: Figure, path: Path) -> None:
         )
         for handle in legend.legend_handles:
             handle.set_sizes([BRIGHT_AREA])  # type: ignore[union-attr]
-        kind = path.suffix[1:]
-        with replacing(path) as partial:
-            figure.savefig(partial, format=kind, dpi=150, metadata=NO_STAMP[kind])
+        save_figure(figure, path)
 
 
 def mark_size(flux: np.ndarray) -> np.ndarray:

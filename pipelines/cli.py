@@ -14,6 +14,7 @@ COMMANDS = {
     "verify": "verify",
     "train": "train",
     "evaluate": "evaluate",
+    "compare": "compare",
     "fields": "fields",
     "run": "quickstart",
 }

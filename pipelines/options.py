@@ -31,3 +31,7 @@ RUN_OPTION = click.option("--run", type=FOLDER, required=True, help="Folder of o
 TEST_STORE_OPTION = click.option("--store", type=STORAGE, required=True, help="Test store.")
 
 STORE_ARGUMENT = click.argument("path", metavar="STORE", type=STORAGE)
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+PLOT_OPTION = click.option("--plot", type=FILE, help="Picture of it, .png or .pdf.")
