@@ -1,10 +1,10 @@
 """What a comparison with SDSS's catalog says: by magnitude, and source by source."""
 
 import numpy as np
-from astropy.stats import binom_conf_interval
 from astropy.table import Table
 
 from npecat_eval.comparison import Comparison
+from npecat_eval.shares import ratio, share
 
 BINS = ((-np.inf, 15), (15, 18), (18, 20), (20, 21), (21, 21.5), (21.5, 22), (22, 22.5))
 SUMS = ((-np.inf, 21), (15, 20), (15, 21))
@@ -49,38 +49,12 @@ def _row(comparison: Comparison, low: float, high: float) -> dict[str, float]:
     return {
         "mag_low": float(low),
         "mag_high": float(high),
-        **_share("complete", comparison.match.truth_match[inside] >= 0),
-        **_share("agree", comparison.agrees[pair]),
-        **_share("alone", comparison.is_alone[seen]),
-        **_share("alone_unflagged", comparison.is_alone[unflagged]),
-        **_ratio("star", comparison.flux_ratio[pair & ~galaxy]),
-        **_ratio("galaxy", comparison.flux_ratio[pair & galaxy]),
-    }
-
-
-def _share(name: str, is_so: np.ndarray) -> dict[str, float]:
-    """Share that is so, its number of sources and Wilson's interval (Brown et al. 2001)."""
-    n = len(is_so)
-    share, low, high = np.nan, np.nan, np.nan
-    if n:
-        share = is_so.mean()
-        low, high = binom_conf_interval(is_so.sum(), n, interval="wilson")
-    return {name: share, f"{name}_low": low, f"{name}_high": high, f"{name}_n": n}
-
-
-def _ratio(name: str, ratio: np.ndarray) -> dict[str, float]:
-    """Median, its standard error were the ratios normal, and 1.48 median absolute deviations."""
-    n = len(ratio)
-    median = scatter = np.nan
-    if n:
-        median = np.median(ratio)
-        scatter = 1.4826 * np.median(np.abs(ratio - median))
-    error = np.sqrt(np.pi / 2 / n) * scatter if n > 1 else np.nan
-    return {
-        f"{name}_ratio": median,
-        f"{name}_error": error,
-        f"{name}_scatter": scatter,
-        f"{name}_n": n,
+        **share("complete", comparison.match.truth_match[inside] >= 0),
+        **share("agree", comparison.agrees[pair]),
+        **share("alone", comparison.is_alone[seen]),
+        **share("alone_unflagged", comparison.is_alone[unflagged]),
+        **ratio("star", comparison.flux_ratio[pair & ~galaxy]),
+        **ratio("galaxy", comparison.flux_ratio[pair & galaxy]),
     }
 
 

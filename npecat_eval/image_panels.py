@@ -44,7 +44,7 @@ def draw_panels(images: np.ndarray, truth: Catalog) -> tuple[Figure, np.ndarray]
     for axes in panels:
         axes.set_axis_off()
     for row, image in enumerate(images):
-        _draw_image(panels[row], image)
+        draw_image(panels[row], image)
         _mark_truth(panels[row], truth.sources(row))
     return figure, panels[: len(images)]
 
@@ -71,7 +71,7 @@ def mark_size(flux: np.ndarray) -> np.ndarray:
     return np.where(magnitude(flux) < MAGNITUDE_LIMIT, BRIGHT_AREA, FAINT_AREA)
 
 
-def _draw_image(axes: Axes, image: np.ndarray) -> None:
+def draw_image(axes: Axes, image: np.ndarray) -> None:
     """Dark on light, in units of the noise on an asinh stretch."""
     deviation = np.median(np.abs(image - np.median(image)))
     noise = 1.4826 * deviation  # sigma of a normal distribution, hardly moved by the sources
@@ -82,7 +82,7 @@ def _draw_image(axes: Axes, image: np.ndarray) -> None:
         vmax=1.5 * darkest,  # a dark grey at most, on which coloured marks stand out
         cmap="Greys",
         origin="lower",
-        interpolation="nearest",
+        interpolation="auto",
     )
 
 
