@@ -12,21 +12,12 @@ from npecat_eval.comparison import Comparison
 from npecat_eval.comparison_tables import BINS, summary
 from npecat_eval.figures import COLOURS, MARKERS, PRINT, save_figure
 from npecat_eval.image_panels import TYPE_COLOUR
+from npecat_eval.text_columns import columns_text
 
 RATIO_SPAN = (0.5, 1.7)
 """Of the axis of flux ratios; few pairs lie beyond."""
 
 MAGNITUDE_SPAN = (14.0, 22.5)
-
-
-def columns_text(header: list[str], rows: list[list[str]]) -> str:
-    """Cells in columns for the terminal, the first to the left and the others to the right."""
-    widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
-    lines = []
-    for first, *others in (header, *rows):
-        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
-        lines.append("  ".join([first.ljust(widths[0]), *cells]))
-    return "\n".join(lines)
 
 
 def magnitude_span(low: float, high: float) -> str:

@@ -41,7 +41,7 @@ def field_figure(image: SurveyImage, detections: Detections, path: Path) -> None
             _mark(axes, detections, area)
             axes.set_xlabel("x (pixel)")
         field.set_ylabel("y (pixel)")
-        field.set_title(image.name, fontsize="medium")
+        field.set_title(Path(image.name).name, fontsize="medium")
         field.add_patch(Rectangle((left, bottom), ZOOM, ZOOM, fill=False, edgecolor="black"))
         zoom.set_xlim(left, left + ZOOM)
         zoom.set_ylim(bottom, bottom + ZOOM)
@@ -94,8 +94,9 @@ def residual_figure(reconstruction: Reconstruction, path: Path) -> None:
         figure.colorbar(shown, ax=field, label="residual over noise", shrink=0.8)
         field.set_xlabel("x (pixel)")
         field.set_ylabel("y (pixel)")
-        field.set_title(reconstruction.image.name, fontsize="medium")
+        field.set_title(Path(reconstruction.image.name).name, fontsize="medium")
         _draw_distribution(distribution, reconstruction)
+        figure.legend(*distribution.get_legend_handles_labels(), loc="outside lower right", ncols=2)
         save_figure(figure, path)
 
 
@@ -119,4 +120,3 @@ def _draw_distribution(axes: Axes, reconstruction: Reconstruction) -> None:
     axes.set_ylim(1e-5, 1)
     axes.set_xlabel("residual over noise")
     axes.set_ylabel("density")
-    axes.legend(loc="lower center")

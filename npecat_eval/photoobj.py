@@ -11,7 +11,8 @@ import numpy as np
 from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.sdss import BANDS, column, data_at, open_fits
+from npecat_sim.fits_file import column, data_at, open_fits
+from npecat_sim.sdss import BANDS
 from npecat_sim.units import magnitude
 
 GALAXY, STAR, SKY = 3, 6, 8

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from npecat_sim.draw_field import draw_field
+from npecat_sim.errors import NpecatError
 from npecat_sim.prior import GALAXY_ONLY, CatalogPrior
+from npecat_sim.seeding import Purpose, stream
 from npecat_sim.survey_image import PixelFlag, SurveyImage
 from npecat_sim.units import flux_of_magnitude
 
@@ -18,6 +20,9 @@ MAGNITUDES = (16.0, 23.0)
 """Magnitudes are uniform between these: stars of r < 16 come near SDSS's saturation at r = 14,
 and the prior ends at 23."""
 
+SPLIT = "test"
+"""Of the streams, with the round as the image."""
+
 HIDDEN = PixelFlag.NO_DATA | PixelFlag.SATURATED
 """Sources are put nowhere where the image shows nothing."""
 
@@ -28,9 +33,15 @@ def draw_injection(
     """Sources to add: columns of catalog.COLUMNS without snr, each (source,).
 
     Half of them are galaxies, whose shapes are the prior's. Each round has its own stream.
+    Raises NpecatError where the image has no place for any, or the seed is negative.
     """
-    generator = np.random.Generator(np.random.Philox(key=[seed, round_number]))
+    generator = stream(seed, SPLIT, round_number, Purpose.INJECTION)
     height, width = image.image.shape
+    if min(height, width) < CELL:
+        raise NpecatError(
+            f"{image.name}: {width} x {height} pixels are too few to inject sources; give at "
+            f"least {CELL} x {CELL}"
+        )
     top, left = np.meshgrid(
         *(np.arange(0, length - CELL + 1, CELL) for length in (height, width)), indexing="ij"
     )
@@ -44,6 +55,8 @@ def draw_injection(
     shape = {name: np.where(is_galaxy, values, np.nan) for name, values in shape.items()}
     sources = {"x": x, "y": y, "is_galaxy": is_galaxy, "flux": flux, **shape}
     visible = image.flags[np.rint(y).astype(int), np.rint(x).astype(int)] & HIDDEN == 0
+    if not visible.any():
+        raise NpecatError(f"{image.name}: no place to inject a source; all pixels are flagged")
     return {name: column[visible] for name, column in sources.items()}
 
 
@@ -58,7 +71,7 @@ def inject(
     """
     sky_sigma = float(np.sqrt(np.median(image.background) / image.electrons_per_nmgy))
     light = draw_field(sources, image.psf_parameters, image.image.shape, sky_sigma)
-    generator = np.random.Generator(np.random.Philox(key=[seed, 2**63 + round_number]))
+    generator = stream(seed, SPLIT, round_number, Purpose.INJECTION_NOISE)
     noise = generator.standard_normal(light.shape, dtype=np.float32)
     light = np.maximum(light, 0)  # the renderer errs by 1e-3 sky sigma, to either side
     light += noise * np.sqrt(light / np.float32(image.electrons_per_nmgy))
