@@ -27,8 +27,8 @@ SKY_LEVEL, SOURCE_LEVEL = 0.1, 1.0
 """Sky sigmas of light: below the first a pixel shows sky, above the second a source."""
 
 CHI_EDGES = np.linspace(-6, 6, 49)
-"""Of the bins of the distribution. An SDSS frame holds whole counts, 0.16 sky sigma each: finer bins
-would show them."""
+"""Of the bins of the distribution. A frame of SDSS holds whole counts of 0.16 sky sigma: finer
+bins would show them."""
 
 
 def typical_shape() -> dict[str, float]:
