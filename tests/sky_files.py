@@ -8,14 +8,14 @@ from astropy.table import Table
 from npecat_eval.photoobj import GALAXY, STAR
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
 
-CENTRE = 0.0, 1.0
+CENTRE = 0.0, 30.0
 """Degrees: right ascension jumps from 360 to 0 inside the field."""
 
 BINNED1 = 1 << 28
 
 
 def sky_of(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ra, dec in degrees of pixels around (1024, 744), east to the right, good to 1e-3 pixel."""
+    """ra, dec in degrees of pixels; distances are right to 1e-3, east is to the right."""
     degree = PIXEL_SCALE / 3600
     dec = CENTRE[1] + degree * (y - 744)
     return (CENTRE[0] + degree * (x - 1024) / np.cos(np.radians(dec))) % 360, dec
