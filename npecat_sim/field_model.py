@@ -9,6 +9,7 @@ makes of SDSS's photoField files 94/1, 2583/2 and 3900/6.
 
 import json
 import re
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -21,6 +22,9 @@ from npecat_sim.psf import PARAMETERS, fwhm
 
 VARIABLES = (*PARAMETERS, *SCALARS)
 """Order of the columns of every array here; units as in FieldTable."""
+
+N_RADII = 3
+"""The first of PARAMETERS are radii."""
 
 WINGLESS_P0 = 1e-5
 """Where SDSS's fit of the wing failed, p0 is 1e-7; where it succeeded, about 0.01."""
@@ -67,12 +71,18 @@ def typical_psf(width: float) -> np.ndarray:
     it instead of a field's own PSF the flux that fits a star best errs by -0.6 % in the median,
     by -8 to +2 % in nine of ten fields.
     """
+    shape = _typical_shape()
+    return np.concatenate([shape[:N_RADII] * width, shape[N_RADII:]])
+
+
+@cache
+def _typical_shape() -> np.ndarray:
+    """float64 (6,): a PSF of unit width at half maximum."""
     fields = default_fields().psf
     fields = fields[has_wing(fields)]
-    radii = slice(0, 3)
-    fields[:, radii] /= np.array([fwhm(parameters) for parameters in fields])[:, None]
+    fields[:, :N_RADII] /= np.array([fwhm(parameters) for parameters in fields])[:, None]
     shape = np.median(fields, axis=0)
-    shape[radii] *= width / fwhm(shape)
+    shape[:N_RADII] /= fwhm(shape)
     return shape
 
 

@@ -32,6 +32,9 @@ NOISE = (0.5, 2.0)
 """Accepted ratios of measured noise to that of the sky's photons. It is 1.04 for an SDSS frame,
 less than 1 where resampling has correlated pixels, more where the detector adds noise."""
 
+MAX_ZEROPOINT = 100
+"""Magnitudes; those of surveys lie between 20 and 40."""
+
 MESH = 64
 """Pixels of a cell in which the sky is measured, SExtractor's default."""
 
@@ -59,7 +62,9 @@ def read_fits_image(
     that sky and gain do not explain (see NOISE). Raises NpecatError, naming file and value.
     """
     path = Path(path)
-    nmgy_per_count = _positive(path, "flux of a count", flux_of_magnitude(zeropoint))
+    if not abs(zeropoint) <= MAX_ZEROPOINT:
+        raise NpecatError(f"{path}: zeropoint is {zeropoint:g}; give the AB magnitude of one count")
+    nmgy_per_count = float(flux_of_magnitude(zeropoint))
     electrons_per_nmgy = _positive(path, "gain", gain) / nmgy_per_count
     counts, wcs = _first_image(path)
     parameters = _psf_of(path, fwhm, psf, wcs)

@@ -57,7 +57,11 @@ def _of_photofield(hdus: fits.HDUList, identity: Identity) -> tuple[np.ndarray, 
 def _of_psfield(hdus: fits.HDUList, identity: Identity) -> tuple[np.ndarray, float]:
     header = hdus[0].header
     table = data_at(hdus, PSFIELD_TABLE, fits.BinTableHDU)
-    found = (header.get("RUN"), header.get("CAMCOL"), *column(table, "field", dtype=np.int32))
+    found = (
+        header.get("RUN"),
+        header.get("CAMCOL"),
+        *column(table, "field", dtype=np.int32).tolist(),
+    )
     if found != identity:
         raise NpecatError(f"it is of run, camcol, field {found}, not {identity}")
 

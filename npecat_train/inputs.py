@@ -26,6 +26,8 @@ APERTURES = (1, 3, 5)
 """Sides of the square apertures around each tile, in tiles; the middle one is the reference: 12
 pixels hold 90 % of a star and, of 0.36 nmgy of noise, about half the flux of the faintest."""
 REFERENCE_APERTURE = 1
+APERTURE_REACH = max(APERTURES) // 2
+"""Tiles from a tile to the farthest one in its apertures."""
 
 N_SKY_IMAGES = 5000
 """Images whose sky is measured: 128 MB, and a mean to 2 % of the spread."""

@@ -14,6 +14,7 @@ from npecat_sim.sdss import read_frame_sky, read_photofield
 from tests.survey_files import (
     N_FIELDS,
     PHOTOFIELD_COLUMNS,
+    bilinear,
     frame_data,
     photofield_data,
     write_frame,
@@ -142,19 +143,6 @@ def assert_equals_full_map(sky_map, data) -> None:
         full *= data["calibration"][cut[1]]
         error = np.abs(sky_map.cut(top, left, (80, 80)) - full).max() * electrons_per_nmgy
         assert error < 0.01
-
-
-def bilinear(grid, rows, columns):
-    """Bilinear interpolation, constant beyond the ends, written out node by node."""
-    rows = np.clip(rows.astype(np.float64), 0, grid.shape[0] - 1)[:, None]
-    columns = np.clip(columns.astype(np.float64), 0, grid.shape[1] - 1)[None]
-    row = np.minimum(rows.astype(int), grid.shape[0] - 2)
-    column = np.minimum(columns.astype(int), grid.shape[1] - 2)
-    down, right = rows - row, columns - column
-    grid = grid.astype(np.float64)
-    above = grid[row, column] * (1 - right) + grid[row, column + 1] * right
-    below = grid[row + 1, column] * (1 - right) + grid[row + 1, column + 1] * right
-    return above * (1 - down) + below * down
 
 
 def change(name, index, value):
