@@ -14,6 +14,7 @@ COMMANDS = {
     "verify": "verify",
     "train": "train",
     "evaluate": "evaluate",
+    "catalog": "catalog",
     "fields": "fields",
     "run": "quickstart",
 }
