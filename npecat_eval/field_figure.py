@@ -79,6 +79,14 @@ def _mark(axes: Axes, detections: Detections, area: float) -> None:
         )
 
 
+def write_residual(reconstruction: Reconstruction, path: Path) -> None:
+    """Write what a catalog leaves of its image, as data or, for png or pdf, as a picture."""
+    if path.suffix == ".fits":
+        reconstruction.write_fits(path)
+    else:
+        residual_figure(reconstruction, path)
+
+
 def residual_figure(reconstruction: Reconstruction, path: Path) -> None:
     """Draw the residual over its noise, and the distribution of that against the unit normal.
 

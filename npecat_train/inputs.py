@@ -41,13 +41,24 @@ class Standardisation:
     """Means and standard deviations over a training store; they travel in the checkpoint.
 
     psf_mean, psf_std: (6,), see npecat_sim.psf.PARAMETERS. sky_mean, sky_std: of the log of the
-    background in electrons per pixel.
+    background in electrons per pixel. Raises ValueError where they are none.
     """
 
     psf_mean: tuple[float, ...]
     psf_std: tuple[float, ...]
     sky_mean: float
     sky_std: float
+
+    def __post_init__(self) -> None:
+        n = len(PARAMETERS)
+        spreads = (*self.psf_std, self.sky_std)
+        numbers = (*self.psf_mean, self.sky_mean, *spreads)
+        if not (len(self.psf_mean) == len(self.psf_std) == n and np.isfinite(numbers).all()):
+            raise ValueError(
+                f"standardisation needs {n} finite numbers for the PSF, two for the sky"
+            )
+        if min(spreads) <= 0:
+            raise ValueError("a standard deviation is not positive")
 
 
 def measure_standardisation(store: Store) -> Standardisation:

@@ -4,17 +4,16 @@ from pathlib import Path
 
 import click
 
-from npecat_eval.figures import check_picture
 from npecat_eval.injection import injection_test, summary
 from npecat_eval.injection_report import draw_injection_test, injection_text
-from npecat_sim.files import replacing
 from npecat_sim.progress import progress
 from npecat_sim.survey_image import SurveyImage
+from npecat_train.catalog_files import write_table
 from npecat_train.checkpoint import load_network
 from npecat_train.detections import Detections
 from npecat_train.field_catalog import catalog_image
 
-from .options import CHECKPOINT_OPTION, FILE, PLOT_OPTION, image_options, table_format
+from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, image_options
 
 
 @click.command()
@@ -23,7 +22,7 @@ from .options import CHECKPOINT_OPTION, FILE, PLOT_OPTION, image_options, table_
 @click.option("--rounds", type=click.IntRange(1, 1000), default=4, help="Times to add sources.")
 @click.option("--seed", type=int, default=0, help="Of the sources and their noise.")
 @PLOT_OPTION
-@click.option("-o", "--output", type=FILE, help="Table of all added sources, .fits or .ecsv.")
+@TABLE_OPTION
 def inject(
     image: SurveyImage,
     checkpoint: Path,
@@ -38,9 +37,6 @@ def inject(
     the prior's shapes. A round adds one of r = 16 to 23 to each square of 64 pixels. One that
     lands within 2 pixels of a source that was there before is left out.
     """
-    if plot:
-        check_picture(plot)
-    kind = table_format(output) if output else ""
     network, settings = load_network(checkpoint)
     with progress("inject", rounds + 1) as advance:
 
@@ -60,6 +56,5 @@ def inject(
         draw_injection_test(table, plot)
         click.echo(f"\n  {plot}")
     if output:
-        with replacing(output) as partial:
-            sources.write(partial, format=kind)
+        write_table(sources, output)
         click.echo(f"\n  {output}")

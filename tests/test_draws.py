@@ -39,6 +39,7 @@ def test_shared_source_comes_once_a_draw_and_from_its_tiles_as_they_claim_it():
     assert len(np.unique(draws.draw)) == len(draws.draw) and set(draws.source) == {0}
     assert_share(len(draws.draw), sum(probability))
     assert_share((draws.x > 7.5).sum(), probability[1])
+    assert np.abs(draws.x - 7.5).max() < 1
 
 
 def test_source_that_tiles_claim_more_than_once_comes_in_every_draw():
