@@ -61,8 +61,8 @@ def injection_test(image: SurveyImage, catalog: Cataloger, rounds: int, seed: in
                     "round": np.full(len(found), number),
                     **{name: sources[name] for name in ("x", "y", "is_galaxy", "flux")},
                     "merged": recovery.merged,
-                    "found_flux": np.where(found >= 0, after.flux[found], np.nan),
-                    "found_prob_galaxy": np.where(found >= 0, after.prob_galaxy[found], np.nan),
+                    "found_flux": _where_found(after.flux, found),
+                    "found_prob_galaxy": _where_found(after.prob_galaxy, found),
                 }
             )
         )
@@ -71,6 +71,11 @@ def injection_test(image: SurveyImage, catalog: Cataloger, rounds: int, seed: in
         table[name].description = description
         table[name].unit = unit or None
     return table
+
+
+def _where_found(values: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """float64 like ``found``, values at its indices, NaN where it is -1."""
+    return np.append(values, np.nan)[found]
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def draw_injection_test(table: Table, path: Path) -> None:
             axes.set_xlabel("True r magnitude")
             if name == "flux_ratio":
                 axes.axhline(1, color="black", linewidth=0.8)
-            if name == "flux_scatter" and np.nanmax(table[name], initial=0) > 0:
+            if name == "flux_scatter" and np.any(np.array(table[name]) > 0):
                 axes.set_yscale("log")
         axes.legend()
         save_figure(figure, path)

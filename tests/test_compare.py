@@ -250,11 +250,13 @@ def test_bad_catalog_is_refused_in_one_line(tmp_path, name, value, problem):
 def test_missing_file_other_field_and_other_kinds_are_refused(compared, tmp_path):
     with pytest.raises(NpecatError, match=r"none\.fits does not exist"):
         read_catalog(tmp_path / "none.fits")
+    with pytest.raises(NpecatError, match="none of the 0 detections"):
+        compared(photoobj_data(N), catalog_data(photoobj_data(N))[:0])
     catalog = catalog_data(photoobj_data(N))
     catalog["dec"] += 0.1
     with pytest.raises(NpecatError, match="none of the 300 detections lies within 1 arcsec"):
         compared(photoobj_data(N), catalog)
-    for option in ("--plot", "-o"):
-        words = [str(tmp_path / "catalog.fits"), str(tmp_path / "photoObj.fits"), option, "a.gif"]
-        error = CliRunner().invoke(compare, words).exception
-        assert isinstance(error, NpecatError) and "cannot tell its" in str(error)
+    for words in ("--plot a.gif", "-o a.gif", "-o a.reg"):
+        files = [str(tmp_path / "catalog.fits"), str(tmp_path / "photoObj.fits")]
+        error = CliRunner().invoke(compare, files + words.split()).exception
+        assert isinstance(error, NpecatError) and words.split()[1] in str(error)

@@ -1,11 +1,17 @@
 """Injection: light, noise and bookkeeping are right, and a known cataloger gets its known score."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sep
+import torch
+from astropy.io import fits
+from astropy.table import Table
+from click.testing import CliRunner
 
+from npecat.inject import inject as inject_command
 from npecat_eval.injection import EDGES, MERGED_RADIUS, injection_test, recover, summary
 from npecat_eval.injection_report import draw_injection_test, injection_text
 from npecat_sim.draw_field import draw_field
@@ -15,26 +21,18 @@ from npecat_sim.inject import CELL, MAGNITUDES, draw_injection, inject
 from npecat_sim.prior import CatalogPrior
 from npecat_sim.survey_image import PixelFlag, SurveyImage
 from npecat_sim.units import magnitude
+from npecat_train import checkpoint
 from npecat_train.detections import Detections
+from tests.survey_images import ELECTRONS, SKY, survey_image
+from tests.test_network import settings as untrained
 
-ELECTRONS, SKY = 990.0, 0.878
 PSF = SINGLE_FIELD.psf[0]
 PRIOR = CatalogPrior()
 
 
 def empty_image(height: int = 330, width: int = 460, seed: int = 0) -> SurveyImage:
     """Sky with its noise."""
-    noise = np.random.default_rng(seed).normal(0, np.sqrt(SKY / ELECTRONS), (height, width))
-    return SurveyImage(
-        name="empty.fits",
-        image=noise.astype(np.float32),
-        background=np.full((height, width), SKY, np.float32),
-        electrons_per_nmgy=ELECTRONS,
-        psf_parameters=PSF,
-        flags=np.zeros((height, width), np.uint8),
-        wcs=None,
-        origin={},
-    )
+    return survey_image(height, width, n_stars=0, seed=seed)
 
 
 def detections(x, y, flux=5.0, prob_galaxy=0.0) -> Detections:
@@ -112,6 +110,15 @@ def test_a_source_that_was_there_before_recovers_nothing():
     np.testing.assert_array_equal(recover(detections([], []), moved, x, y).merged, [False] * 3)
 
 
+def write_weights(path: Path) -> None:
+    """A checkpoint with random weights that gives sources in many tiles."""
+    settings = untrained()
+    torch.manual_seed(0)
+    network = settings.build_network()
+    torch.nn.init.normal_(network.head.weight)
+    checkpoint.save(path, network.state_dict(), settings, {})
+
+
 def known_cataloger(image: SurveyImage) -> Detections:
     """SEP's barycentres, half of the flux within 15 pixels, and all of them called galaxies."""
     pixels = image.image.astype(np.float64)
@@ -152,11 +159,30 @@ def test_merged_sources_are_in_no_figure():
     assert summary(table)["recovered_n"].sum() == (~table["merged"]).sum()
 
 
+def test_command_prints_and_writes_the_same_bytes_again(tmp_path):
+    frame, weights = tmp_path / "sky.fits", tmp_path / "weights.safetensors"
+    fits.writeto(frame, ELECTRONS * empty_image(150, 200).image)  # a gain of 1
+    write_weights(weights)
+    written = []
+    for name in ("a", "b"):
+        plot, output = tmp_path / f"{name}.png", tmp_path / f"{name}.ecsv"
+        words = f"{frame} --zeropoint {22.5 + 2.5 * np.log10(ELECTRONS)} --gain 1 --fwhm 1.5"
+        words += f" --sky {SKY * ELECTRONS} --checkpoint {weights} --rounds 2 --seed 3"
+        words += f" --plot {plot} -o {output}"
+        result = CliRunner().invoke(inject_command, words.split(), catch_exceptions=False)
+        assert result.exit_code == 0
+        assert "12 sources added in 2 rounds" in result.output
+        written.append((plot.read_bytes(), output.read_bytes()))
+    assert written[0] == written[1]
+    table = Table.read(output)
+    assert len(table) == 12 and table["flux"].unit == "nmgy"
+
+
 def test_image_that_holds_no_cell_is_refused():
     image = empty_image(60, 300)
-    with pytest.raises(NpecatError, match=r"empty\.fits: 300 x 60 pixels are too few"):
+    with pytest.raises(NpecatError, match=r"frame-test\.fits: 300 x 60 pixels are too few"):
         injection_test(image, known_cataloger, 1, 0)
     image = empty_image()
     image = replace(image, flags=np.full_like(image.flags, PixelFlag.SATURATED))
-    with pytest.raises(NpecatError, match=r"empty\.fits: no place"):
+    with pytest.raises(NpecatError, match=r"frame-test\.fits: no place"):
         injection_test(image, known_cataloger, 1, 0)

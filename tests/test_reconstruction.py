@@ -5,17 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.wcs import WCS
 
-from npecat_eval import field_figure
-from npecat_eval.field_figure import ZOOM, crowded_corner, residual_figure
+from npecat_eval.field_figure import (
+    ZOOM,
+    crowded_corner,
+    field_figure,
+    residual_figure,
+    write_residual,
+)
+from npecat_eval.figures import COLOURS
 from npecat_eval.reconstruction import CHI_EDGES, Reconstruction, typical_shape
 from npecat_sim.draw_field import draw_field
 from npecat_sim.inject import inject
 from npecat_sim.prior import CatalogPrior
 from npecat_sim.survey_image import PixelFlag
 from npecat_train.detections import Detections
-from tests.test_inject import ELECTRONS, PSF, SKY, detections, empty_image
+from tests.survey_images import ELECTRONS, SKY
+from tests.test_inject import PSF, detections, empty_image
+from tests.test_tables_figures import coloured
 
 SHAPE = (300, 400)
 
@@ -86,10 +93,7 @@ def test_typical_galaxy_lies_in_the_middle_of_the_prior():
 
 def test_residual_file_adds_up(tmp_path):
     image, truth, _ = observed()
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [10, 20]
-    wcs.wcs.cdelt = [-1e-4, 1e-4]
-    rebuilt = Reconstruction.of(replace(image, wcs=wcs), truth)
+    rebuilt = Reconstruction.of(image, truth)
     for name in ("a.fits", "b.fits"):
         rebuilt.write_fits(tmp_path / name)
     assert (tmp_path / "a.fits").read_bytes() == (tmp_path / "b.fits").read_bytes()
@@ -108,14 +112,22 @@ def test_pictures_show_what_they_should_and_are_the_same_again(tmp_path):
     image, truth, _ = observed()
     rebuilt = Reconstruction.of(image, truth)
     for name in ("a", "b"):
-        field_figure.field_figure(image, truth, tmp_path / f"{name}.png")
+        field_figure(image, truth, tmp_path / f"{name}.png")
         residual_figure(rebuilt, tmp_path / f"{name}-residual.png")
     for name in ("{}.png", "{}-residual.png"):
         paths = [tmp_path / name.format(run) for run in ("a", "b")]
         assert paths[0].read_bytes() == paths[1].read_bytes()
-    bare = detections([], [])
-    field_figure.field_figure(image, bare, tmp_path / "bare.png")
-    assert (tmp_path / "bare.png").read_bytes() != (tmp_path / "a.png").read_bytes()
+    bare = tmp_path / "bare.png"
+    field_figure(image, detections([], []), bare)
+    for colour in COLOURS[:2]:
+        assert coloured(bare, colour) + 500 < coloured(tmp_path / "a.png", colour)
+
+
+def test_residual_is_written_as_data_or_as_a_picture(tmp_path):
+    image, truth, _ = observed()
+    for name, start in (("a.fits", b"SIMPLE"), ("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")):
+        write_residual(Reconstruction.of(image, truth), tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
 
 
 def test_most_crowded_part_is_shown_large():
