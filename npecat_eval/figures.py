@@ -14,7 +14,7 @@ from npecat_eval.calibration import LEVEL, PIT
 from npecat_eval.evaluate import TRUTH
 from npecat_eval.means import MATCHED, TILES
 from npecat_eval.separation import FALSE_POSITIVE_RATE
-from npecat_eval.style import NO_STAMP, PRINT
+from npecat_eval.style import NO_STAMP, PRINT, save_figure
 from npecat_eval.wide_tables import unique
 
 
@@ -90,10 +90,10 @@ def draw(table: Table, directory: Path) -> list[Path]:
     plain = table[table["reference"] == TRUTH]
     for test_set in unique(plain["test_set"]):
         for kind, figure in drawn_figures(plain[plain["test_set"] == test_set]):
-            for suffix, metadata in NO_STAMP.items():
+            for suffix in NO_STAMP:
                 written.append(figure_path(directory, kind, test_set, suffix))
                 with matplotlib.rc_context(PRINT):
-                    figure.savefig(written[-1], dpi=200, metadata=metadata)
+                    save_figure(figure, written[-1])
     return written
 
 

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from npecat_eval.bins import MAGNITUDE_LIMIT
-from npecat_eval.style import COLOURS, NO_STAMP
+from npecat_eval.style import COLOURS, save_figure
 from npecat_sim.catalog import Catalog
-from npecat_sim.files import replacing
 from npecat_sim.units import magnitude
 
 MIN_COLUMNS = 4
@@ -45,7 +44,7 @@ def draw_panels(images: np.ndarray, truth: Catalog) -> tuple[Figure, np.ndarray]
     for axes in panels:
         axes.set_axis_off()
     for row, image in enumerate(images):
-        _draw_image(panels[row], image)
+        draw_image(panels[row], image)
         _mark_truth(panels[row], truth.sources(row))
     return figure, panels[: len(images)]
 
@@ -64,9 +63,7 @@ def save_panels(figure: Figure, path: Path) -> None:
         )
         for handle in legend.legend_handles:
             handle.set_sizes([BRIGHT_AREA])  # type: ignore[union-attr]
-        kind = path.suffix[1:]
-        with replacing(path) as partial:
-            figure.savefig(partial, format=kind, dpi=150, metadata=NO_STAMP[kind])
+        save_figure(figure, path)
 
 
 def mark_size(flux: np.ndarray) -> np.ndarray:
@@ -74,7 +71,7 @@ def mark_size(flux: np.ndarray) -> np.ndarray:
     return np.where(magnitude(flux) < MAGNITUDE_LIMIT, BRIGHT_AREA, FAINT_AREA)
 
 
-def _draw_image(axes: Axes, image: np.ndarray) -> None:
+def draw_image(axes: Axes, image: np.ndarray) -> None:
     """Dark on light, in units of the noise on an asinh stretch."""
     deviation = np.median(np.abs(image - np.median(image)))
     noise = 1.4826 * deviation  # sigma of a normal distribution, hardly moved by the sources
@@ -85,7 +82,7 @@ def _draw_image(axes: Axes, image: np.ndarray) -> None:
         vmax=1.5 * darkest,  # a dark grey at most, on which coloured marks stand out
         cmap="Greys",
         origin="lower",
-        interpolation="nearest",
+        interpolation="auto",
     )
 
 

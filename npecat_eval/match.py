@@ -1,10 +1,10 @@
 """Matching of predicted to true sources, image by image.
 
-Pairs farther apart than MATCH_RADIUS are forbidden before the assignment. Among the allowed
-pairs, the match has as many as possible and, of those choices, the least total distance: the
-minimum total distance matching of section 7 of the paper, in which a far pair can never push
-out a near one. The equal but slow path is one scipy.optimize.linear_sum_assignment an image,
-over all its sources; only sources that compete for a partner need it.
+Pairs farther apart than a radius, MATCH_RADIUS by default, are forbidden before the assignment.
+Among the allowed pairs, the match has as many as possible and, of those choices, the least total
+distance: the minimum total distance matching of section 7 of the paper, in which a far pair can
+never push out a near one. The equal but slow path is one scipy.optimize.linear_sum_assignment an
+image, over all its sources; only sources that compete for a partner need it.
 """
 
 from dataclasses import dataclass
@@ -62,21 +62,23 @@ class Match:
         return self.truth_match[self.truth]
 
 
-def match(truth: Points, detections: Points) -> Match:
-    """Match all images at once.
+def match(truth: Points, detections: Points, radius: float = MATCH_RADIUS) -> Match:
+    """Match all images at once; ``radius`` in the unit of the positions.
 
     Equal optima are settled by the order of the positions (x, then y), not of the rows, so a
     permuted input gives the same pairs unless two sources of an image share one position.
     """
     truth_order, detection_order = _position_order(truth), _position_order(detections)
-    rows, columns, distance = _allowed_pairs(truth, detections, truth_order, detection_order)
+    rows, columns, distance = _allowed_pairs(
+        truth, detections, truth_order, detection_order, radius
+    )
 
     rivals = np.maximum(np.bincount(rows)[rows], np.bincount(columns)[columns])
     lone = rivals == 1
     pairs = [(rows[lone], columns[lone])]
     for contested in _components(rows[~lone], columns[~lone]):
         member = np.flatnonzero(~lone)[contested]
-        pairs.append(_assign(rows[member], columns[member], distance[member]))
+        pairs.append(_assign(rows[member], columns[member], distance[member], radius))
 
     truth_pair = truth_order[np.concatenate([row for row, _ in pairs])]
     detection_pair = detection_order[np.concatenate([column for _, column in pairs])]
@@ -92,21 +94,25 @@ def _position_order(points: Points) -> np.ndarray:
 
 
 def _allowed_pairs(
-    truth: Points, detections: Points, truth_order: np.ndarray, detection_order: np.ndarray
+    truth: Points,
+    detections: Points,
+    truth_order: np.ndarray,
+    detection_order: np.ndarray,
+    radius: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of one image within MATCH_RADIUS: places in the two orders, distance in pixels."""
+    """Pairs of one image within the radius: places in the two orders, distance."""
     trees = [
-        KDTree(_separated(points)[order])
+        KDTree(_separated(points, radius)[order])
         for points, order in ((truth, truth_order), (detections, detection_order))
     ]
-    near = trees[0].sparse_distance_matrix(trees[1], MATCH_RADIUS, output_type="ndarray")
+    near = trees[0].sparse_distance_matrix(trees[1], radius, output_type="ndarray")
     near = near[np.lexsort((near["j"], near["i"]))]
     return near["i"], near["j"], near["v"]
 
 
-def _separated(points: Points) -> np.ndarray:
+def _separated(points: Points, radius: float) -> np.ndarray:
     """float64 (n, 3): positions with the images too far apart to be neighbours."""
-    apart = 4 * MATCH_RADIUS * points.image
+    apart = 4 * radius * points.image
     return np.stack([points.x, points.y, apart], axis=1).astype(np.float64)
 
 
@@ -123,13 +129,13 @@ def _components(rows: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
 
 
 def _assign(
-    rows: np.ndarray, columns: np.ndarray, distance: np.ndarray
+    rows: np.ndarray, columns: np.ndarray, distance: np.ndarray, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pairs (row, column) that one component keeps."""
     row_names, row = np.unique(rows, return_inverse=True)
     column_names, column = np.unique(columns, return_inverse=True)
     shape = len(row_names), len(column_names)
-    forbidden = MATCH_RADIUS * (min(shape) + 1)  # dearer than all allowed pairs together
+    forbidden = radius * (min(shape) + 1)  # dearer than all allowed pairs together
     cost = np.full(shape, forbidden)
     cost[row, column] = distance
     chosen_row, chosen_column = linear_sum_assignment(cost)

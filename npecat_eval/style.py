@@ -1,10 +1,16 @@
-"""The look of all figures.
+"""The look of all figures, and how they are written.
 
 Colours are those of Okabe & Ito (2008), told apart with any colour vision; markers and dashes
 tell the methods apart without colour. Files hold no time stamp.
 """
 
+from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
+
+from npecat_sim.errors import NpecatError
+from npecat_sim.files import replacing
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -23,3 +29,20 @@ PRINT: Any = {
 """A width of 7 inches fits two columns of a journal; type of 9 points stays readable there."""
 
 NO_STAMP = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
+
+RESOLUTION = 200
+"""Dots an inch of a PNG."""
+
+
+def check_picture(path: Path) -> None:
+    """Raise NpecatError unless the file's name tells its kind."""
+    if path.suffix[1:] not in NO_STAMP:
+        raise NpecatError(f"{path}: cannot tell its kind; name a file that ends in .png or .pdf")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in one step; path ends in png or pdf."""
+    check_picture(path)
+    kind = path.suffix[1:]
+    with replacing(path) as partial:
+        figure.savefig(partial, format=kind, dpi=RESOLUTION, metadata=NO_STAMP[kind])

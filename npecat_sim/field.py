@@ -38,34 +38,35 @@ class SkyMap:
     x0: float
     step: float
 
-    def cut(self, top: int, left: int, size: int) -> np.ndarray:
-        """float64 (size, size), nanomaggies per pixel: the map from pixel (top, left) on."""
-        rows = _interpolate(self.grid, self.y0 + self.step * (top + np.arange(size)))
-        counts = _interpolate(rows.T, self.x0 + self.step * (left + np.arange(size))).T
-        return counts * self.calibration[left : left + size]
+    def cut(self, top: int, left: int, shape: tuple[int, int]) -> np.ndarray:
+        """float64 of the given shape (y, x), nanomaggies per pixel, from pixel (top, left) on."""
+        height, width = shape
+        rows = _interpolate(self.grid, self.y0 + self.step * (top + np.arange(height)))
+        counts = _interpolate(rows.T, self.x0 + self.step * (left + np.arange(width))).T
+        return counts * self.calibration[left : left + width]
 
-    def check(self, where: str) -> None:
-        """Raise NpecatError, naming ``where`` and the value, unless it covers a field."""
-        if self.grid.ndim != 2 or self.calibration.shape != FIELD_SHAPE[1:]:
+    def check(self, where: str, shape: tuple[int, int] = FIELD_SHAPE) -> None:
+        """Raise NpecatError, naming ``where`` and the value, unless it covers such a frame."""
+        if self.grid.ndim != 2 or self.calibration.shape != shape[1:]:
             raise NpecatError(
                 f"{where}: grid has shape {self.grid.shape} and calibration "
-                f"{self.calibration.shape}; they must be two-dimensional and {FIELD_SHAPE[1:]}"
+                f"{self.calibration.shape}; they must be two-dimensional and {shape[1:]}"
             )
         for name in ("grid", "calibration"):
             values = getattr(self, name)
-            bad = np.argwhere(~(np.isfinite(values) & (values > 0)))
-            if len(bad):
-                place = ", ".join(map(str, bad[0]))
+            good = np.isfinite(values) & (values > 0)
+            if not good.all():
+                place = np.unravel_index(np.argmin(good), good.shape)
                 raise NpecatError(
-                    f"{where}: {name}[{place}] is {values[tuple(bad[0])]:g}; "
+                    f"{where}: {name}[{', '.join(map(str, place))}] is {values[place]:g}; "
                     "it must be finite and positive"
                 )
         first = np.array([self.y0, self.x0])
-        last = first + self.step * (np.array(FIELD_SHAPE) - 1)
+        last = first + self.step * (np.array(shape) - 1)
         if not (self.step > 0 and np.all(first > -1) and np.all(last < self.grid.shape)):
             raise NpecatError(
                 f"{where}: a grid of shape {self.grid.shape} with y0 {self.y0:g}, x0 {self.x0:g}, "
-                f"step {self.step:g} does not cover a field of {FIELD_SHAPE} pixels"
+                f"step {self.step:g} does not cover a field of {shape} pixels"
             )
 
 
@@ -151,7 +152,7 @@ class FieldTable:
         place = generator.random(2)  # of the cut in the field, axes (y, x)
         if row in self.sky_maps:
             top, left = (place * (np.array(FIELD_SHAPE) - size + 1)).astype(int)
-            return self.sky_maps[row].cut(top, left, size).astype(np.float32)
+            return self.sky_maps[row].cut(top, left, (size, size)).astype(np.float32)
         span = SKY_SPAN[0] * (SKY_SPAN[1] / SKY_SPAN[0]) ** generator.random()
         direction = 2 * np.pi * generator.random()
         offset = (place - 0.5) * FIELD_SHAPE

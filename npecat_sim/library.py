@@ -14,16 +14,9 @@ from astropy.io import fits
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SCALARS, FieldTable, SkyMap
 from npecat_sim.files import replacing
+from npecat_sim.fits_file import column, data_at, open_fits
 from npecat_sim.psf import PARAMETERS
-from npecat_sim.sdss import (
-    IDENTITY,
-    column,
-    data_at,
-    identities,
-    open_fits,
-    read_frame_sky,
-    read_photofield,
-)
+from npecat_sim.sdss import IDENTITY, identities, read_frame_sky, read_photofield
 
 FORMAT = 1
 

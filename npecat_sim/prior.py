@@ -112,16 +112,9 @@ class CatalogPrior:
 
     def _transform(self, uniform: np.ndarray) -> dict[str, np.ndarray]:
         """Properties of sources from uniforms in [0, 1), axes (source, UNIFORMS_PER_SOURCE)."""
-        x, y, kind, flux, angle, fraction, disk_q, bulge_q, disk_a, bulge_a = uniform.T
+        x, y, kind, flux = uniform.T[:4]
         galaxy = kind < self.galaxy_probability
-        shape = {
-            "angle": np.pi * angle,
-            "disk_fraction": fraction,
-            "disk_axis_ratio": 1 - disk_q,  # in (0, 1]: a ratio of zero cannot be drawn
-            "bulge_axis_ratio": 1 - bulge_q,
-            "disk_half_light_radius": self.disk_radius.quantile(disk_a),
-            "bulge_half_light_radius": self.bulge_radius.quantile(bulge_a),
-        }
+        shape = self.shapes(uniform.T[4:])
         return {
             "x": x * IMAGE_SIZE - 0.5,
             "y": y * IMAGE_SIZE - 0.5,
@@ -130,4 +123,16 @@ class CatalogPrior:
                 galaxy, self.galaxy_flux.quantile(flux), self.star_flux.quantile(flux)
             ),
             **{name: np.where(galaxy, value, np.nan) for name, value in shape.items()},
+        }
+
+    def shapes(self, uniform: np.ndarray) -> dict[str, np.ndarray]:
+        """Shapes of galaxies from uniforms in [0, 1), axes (GALAXY_ONLY, galaxy)."""
+        angle, fraction, disk_q, bulge_q, disk_a, bulge_a = uniform
+        return {
+            "angle": np.pi * angle,
+            "disk_fraction": fraction,
+            "disk_axis_ratio": 1 - disk_q,  # in (0, 1]: a ratio of zero cannot be drawn
+            "bulge_axis_ratio": 1 - bulge_q,
+            "disk_half_light_radius": self.disk_radius.quantile(disk_a),
+            "bulge_half_light_radius": self.bulge_radius.quantile(bulge_a),
         }

@@ -8,7 +8,6 @@ import math
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-import galsim
 import numpy as np
 from scipy import special
 
@@ -51,6 +50,8 @@ class Table(NamedTuple):
 @cache
 def de_vaucouleurs_transform() -> Table:
     """Transform at unit flux and half-light radius as a function of sqrt(k), from GalSim."""
+    import galsim  # half a second that only who draws galaxies waits for
+
     profile = galsim.DeVaucouleurs(half_light_radius=1.0)
     wavenumber = (np.arange(ROOT_END * ROOT_NODES + 1) / ROOT_NODES) ** 2
     values = np.array([profile.kValue(k, 0).real for k in wavenumber], dtype=np.float32)

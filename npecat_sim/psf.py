@@ -6,6 +6,7 @@ of it and nothing is convolved with the pixel again.
 """
 
 import numpy as np
+from scipy.optimize import brentq
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.units import PIXEL_SCALE
@@ -34,6 +35,18 @@ def check(parameters: np.ndarray, where: str) -> None:
         )
 
 
+def from_text(text: str) -> np.ndarray:
+    """float64 (6,) of numbers apart by commas or blanks; NpecatError where it is something else."""
+    try:
+        parameters = np.array([float(word) for word in text.replace(",", " ").split()])
+    except ValueError:
+        parameters = np.empty(0)
+    if len(parameters) != len(PARAMETERS):
+        raise NpecatError(f"psf is {text!r}; give six numbers: {','.join(PARAMETERS)}")
+    check(parameters, "psf")
+    return parameters
+
+
 def component_fluxes(parameters: np.ndarray) -> np.ndarray:
     """Flux of (core, second Gaussian, wing) with unit flux inside CALIBRATION_RADIUS together.
 
@@ -60,3 +73,13 @@ def profile(parameters: np.ndarray, radius: np.ndarray) -> np.ndarray:
     wing = p0 * (1 + radius**2 / (beta * sigmap**2)) ** (-beta / 2)
     scale = component_fluxes(parameters)[0] / (2 * np.pi * sigma1**2)
     return scale * (core + second + wing)
+
+
+def fwhm(parameters: np.ndarray) -> float:
+    """Pixels: the width of the profile at half of its peak; parameters: (6,).
+
+    SDSS's own PSF_WIDTH is the width of a Gaussian with as many effective pixels, 4 to 25 % more.
+    """
+    peak = profile(parameters, np.zeros(()))
+    beyond = 10 * max(parameters[:3])
+    return 2 * brentq(lambda radius: profile(parameters, radius) - peak / 2, 0, beyond)

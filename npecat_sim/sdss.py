@@ -3,22 +3,15 @@
 Formats: the SDSS data model, https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/
 """
 
-import bz2
-import gzip
-import io
 import logging
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import FIELD_SHAPE, FieldTable, SkyMap
+from npecat_sim.fits_file import column, data_at, open_fits
 from npecat_sim.psf import PARAMETERS
 
 log = logging.getLogger(__name__)
@@ -31,73 +24,6 @@ IDENTITY = ("RUN", "CAMCOL", "FIELD")
 
 STRAIGHT = 1e-3
 """Grid cells that XINTERP may stray from a line: the sky then errs by 1e-3 of a cell's change."""
-
-UNPACK = {b"\x1f\x8b": gzip.decompress, b"BZ": bz2.decompress}
-"""First two bytes of a packed file -> what unpacks it and verifies its checksum."""
-
-UNREADABLE = (
-    OSError,  # not there, not FITS, a wrong checksum
-    EOFError,  # packed and cut short
-    zlib.error,
-    AstropyUserWarning,  # cut short
-    fits.VerifyError,
-    IndexError,
-    KeyError,
-    TypeError,
-    ValueError,
-)
-"""What unpacking and astropy raise on a file that is malformed or cut short."""
-
-
-@contextmanager
-def open_fits(path: Path, fix: str) -> Iterator[fits.HDUList]:
-    """The open file; all that is wrong with it becomes an NpecatError "path: problem; fix"."""
-    try:
-        content = Path(path).read_bytes()
-        content = UNPACK.get(content[:2], bytes)(content)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
-            with fits.open(io.BytesIO(content)) as hdus:
-                yield hdus
-    except NpecatError as error:
-        raise NpecatError(f"{path}: {error}; {fix}") from None
-    except UNREADABLE as error:
-        reason = " ".join(str(error).split())
-        raise NpecatError(f"{path}: cannot be read as FITS ({reason}); {fix}") from error
-
-
-def data_at(hdus: fits.HDUList, index: int, kind: type) -> np.ndarray:
-    """Data of an HDU of the given kind; NpecatError, naming the HDU, where there is none."""
-    if index >= len(hdus):
-        raise NpecatError(f"HDU {index} is missing, the file ends before it")
-    if not isinstance(hdus[index], kind) or hdus[index].data is None:
-        raise NpecatError(f"HDU {index} holds no {kind.__name__.removesuffix('HDU')}")
-    return hdus[index].data
-
-
-def column(
-    table: fits.FITS_rec,
-    name: str,
-    shape: tuple[int | None, ...] = (),
-    dtype: type = np.float64,
-) -> np.ndarray:
-    """Column of a table, (row, *shape), None standing for any length.
-
-    Raises NpecatError, naming the column, where it is missing or of another shape or type.
-    """
-    if name not in table.names:
-        raise NpecatError(f"column {name} is missing")
-    values = np.asarray(table[name])
-    cell = values.shape[1:]
-    fits_shape = len(cell) == len(shape) and all(
-        wanted in (None, length) for wanted, length in zip(shape, cell, strict=True)
-    )
-    if not (fits_shape and np.can_cast(values.dtype, dtype, "same_kind")):
-        raise NpecatError(
-            f"column {name} holds {values.dtype.name} of shape {cell} a row, "
-            f"not {np.dtype(dtype).name} of shape {shape}"
-        )
-    return values.astype(dtype)
 
 
 def identities(table: fits.FITS_rec) -> np.ndarray:
@@ -112,23 +38,7 @@ def read_photofield(path: Path) -> FieldTable:
     from 0 as in the file), on a malformed file or an unphysical value.
     """
     with open_fits(path, "get the photoField file from SDSS again") as hdus:
-        table = data_at(hdus, 1, fits.BinTableHDU)
-
-        def band(name: str) -> np.ndarray:
-            return column(table, name, (len(BANDS),))[:, BANDS.index("r")]
-
-        every = FieldTable(
-            identity=identities(table),
-            psf=np.stack([band(f"PSF_{name.upper()}") for name in PARAMETERS], axis=1),
-            fwhm=band("PSF_WIDTH"),
-            sky=band("SKY"),
-            gain=band("GAIN"),
-            dark_variance=band("DARK_VARIANCE"),
-            nmgy_per_count=band("NMGYPERCOUNT"),
-            sky_maps={},
-            source="library",
-        )
-        is_good = column(table, "PHOTO_STATUS", dtype=np.int32) == 0
+        every, is_good = photofield_of(hdus)
         good = np.flatnonzero(is_good)
         if len(good) == 0:
             raise NpecatError("no field has PHOTO_STATUS 0")
@@ -144,31 +54,63 @@ def read_photofield(path: Path) -> FieldTable:
     return every.take(good)
 
 
+def photofield_of(hdus: fits.HDUList) -> tuple[FieldTable, np.ndarray]:
+    """The r band of all fields of a photoField file, unchecked, and whether they are good, (n,).
+
+    Raises NpecatError, naming HDU and column, on a malformed file.
+    """
+    table = data_at(hdus, 1, fits.BinTableHDU)
+
+    def band(name: str) -> np.ndarray:
+        return column(table, name, (len(BANDS),))[:, BANDS.index("r")]
+
+    every = FieldTable(
+        identity=identities(table),
+        psf=np.stack([band(f"PSF_{name.upper()}") for name in PARAMETERS], axis=1),
+        fwhm=band("PSF_WIDTH"),
+        sky=band("SKY"),
+        gain=band("GAIN"),
+        dark_variance=band("DARK_VARIANCE"),
+        nmgy_per_count=band("NMGYPERCOUNT"),
+        sky_maps={},
+        source="library",
+    )
+    return every, column(table, "PHOTO_STATUS", dtype=np.int32) == 0
+
+
 def read_frame_sky(path: Path) -> tuple[tuple[int, int, int], SkyMap]:
     """(run, camcol, field) and sky of an r-band frame file, plain or packed by gzip or bzip2.
 
     Raises NpecatError, naming file and HDU, on a malformed file or another band.
     """
     with open_fits(path, "get the r-band frame file from SDSS again") as hdus:
-        calibration = data_at(hdus, 1, fits.ImageHDU)
-        sky = data_at(hdus, 2, fits.BinTableHDU)
-        astrometry = data_at(hdus, 3, fits.BinTableHDU)
-        filter_name = str(astrometry["FILTER"][0]).strip()
-        if filter_name != "r":
-            raise NpecatError(f"HDU 3: FILTER is {filter_name!r}, not 'r'")
-        run, camcol, field = identities(astrometry)[0].tolist()
-        y0, y_step = _line(sky, "YINTERP", FIELD_SHAPE[0])
-        x0, x_step = _line(sky, "XINTERP", FIELD_SHAPE[1])
-        if abs(y_step - x_step) * FIELD_SHAPE[1] > STRAIGHT:
-            raise NpecatError(f"HDU 2: XINTERP has step {x_step:g} and YINTERP {y_step:g}, not one")
-        sky_map = SkyMap(
-            grid=column(sky, "ALLSKY", (None, None), np.float32)[0],
-            calibration=calibration.astype(np.float32),
-            y0=y0,
-            x0=x0,
-            step=x_step,
-        )
-        sky_map.check("HDU 1 (calibration) and HDU 2 (grid)")
+        return frame_sky_of(hdus, FIELD_SHAPE)
+
+
+def frame_sky_of(hdus: fits.HDUList, shape: tuple[int, int]) -> tuple[tuple[int, int, int], SkyMap]:
+    """(run, camcol, field) and sky of an r-band frame of the given shape (y, x).
+
+    Raises NpecatError, naming the HDU, on a malformed file or another band.
+    """
+    calibration = data_at(hdus, 1, fits.ImageHDU)
+    sky = data_at(hdus, 2, fits.BinTableHDU)
+    astrometry = data_at(hdus, 3, fits.BinTableHDU)
+    filter_name = str(astrometry["FILTER"][0]).strip()
+    if filter_name != "r":
+        raise NpecatError(f"HDU 3: FILTER is {filter_name!r}, not 'r'")
+    run, camcol, field = identities(astrometry)[0].tolist()
+    y0, y_step = _line(sky, "YINTERP", shape[0])
+    x0, x_step = _line(sky, "XINTERP", shape[1])
+    if abs(y_step - x_step) * shape[1] > STRAIGHT:
+        raise NpecatError(f"HDU 2: XINTERP has step {x_step:g} and YINTERP {y_step:g}, not one")
+    sky_map = SkyMap(
+        grid=column(sky, "ALLSKY", (None, None), np.float32)[0],
+        calibration=calibration.astype(np.float32),
+        y0=y0,
+        x0=x0,
+        step=x_step,
+    )
+    sky_map.check("HDU 1 (calibration) and HDU 2 (grid)", shape)
     return (run, camcol, field), sky_map
 
 

@@ -22,6 +22,8 @@ class Purpose(IntEnum):
     CATALOG = 0
     FIELD = 1
     NOISE = 2
+    INJECTION = 3
+    INJECTION_NOISE = 4
 
 
 def check_seed(seed: int) -> None:

@@ -10,6 +10,9 @@ from astropy.wcs import WCS
 from npecat_sim import psf
 from npecat_sim.errors import NpecatError
 
+MIN_SIDE = 38
+"""Pixels: the aperture that fluxes are calibrated to, 2 psf.CALIBRATION_RADIUS wide, must fit."""
+
 
 class PixelFlag(IntFlag):
     """What is known to be wrong with a pixel."""
@@ -48,12 +51,21 @@ class SurveyImage:
             array = getattr(self, field)
             if array.ndim != 2 or array.shape != shape:
                 raise NpecatError(f"{self.name}: {field} has shape {array.shape}, not {shape}")
+        if min(shape) < MIN_SIDE:
+            raise NpecatError(
+                f"{self.name}: the image has {shape[1]} x {shape[0]} pixels; "
+                f"give at least {MIN_SIDE} x {MIN_SIDE}"
+            )
+        measured = self.image[(self.flags & PixelFlag.NO_DATA) == 0]
+        if measured.size == 0 or measured.min() == measured.max():
+            value = "no data" if measured.size == 0 else f"{measured[0]:g}"
+            raise NpecatError(f"{self.name}: every pixel is {value}; give an image of the sky")
         for field, good in (
             ("image", np.isfinite(self.image)),
             ("background", np.isfinite(self.background) & (self.background > 0)),
         ):
             if not good.all():
-                y, x = np.argwhere(~good)[0]
+                y, x = np.unravel_index(np.argmin(good), shape)
                 value = getattr(self, field)[y, x]
                 raise NpecatError(f"{self.name}: {field} is {value:g} at pixel ({x}, {y})")
         if not (np.isfinite(self.electrons_per_nmgy) and self.electrons_per_nmgy > 0):
@@ -62,3 +74,42 @@ class SurveyImage:
                 "finite and positive"
             )
         psf.check(self.psf_parameters, f"{self.name}, PSF")
+
+
+def survey_image(
+    name: str,
+    image: np.ndarray,
+    background: np.ndarray | float,
+    electrons_per_nmgy: float,
+    psf_parameters: np.ndarray,
+    flags: np.ndarray | None = None,
+    wcs: WCS | None = None,
+    origin: dict[str, Any] | None = None,
+) -> SurveyImage:
+    """A checked SurveyImage of what a reader found; raises NpecatError as check does.
+
+    image: (y, x), nanomaggies per pixel, of any type; pixels that are not finite are flagged
+    NO_DATA and set to 0, in place where the array is float32. background: (y, x) or one number.
+    flags: (y, x), by default none.
+    """
+    with np.errstate(over="ignore"):  # beyond single precision is as good as infinite
+        image = image.astype(np.float32, copy=False)
+        background = np.asarray(background).astype(np.float32, copy=False)
+    if background.ndim == 0:
+        background = np.full(image.shape, background)
+    flags = np.zeros(image.shape, np.uint8) if flags is None else flags.astype(np.uint8)
+    if flags.shape == image.shape:
+        flags[~np.isfinite(image)] |= int(PixelFlag.NO_DATA)
+        image[(flags & PixelFlag.NO_DATA) != 0] = 0
+    result = SurveyImage(
+        name=name,
+        image=image,
+        background=background,
+        electrons_per_nmgy=float(electrons_per_nmgy),
+        psf_parameters=np.asarray(psf_parameters, np.float64),
+        flags=flags,
+        wcs=wcs,
+        origin=origin or {},
+    )
+    result.check()
+    return result

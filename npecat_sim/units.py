@@ -12,6 +12,9 @@ PIXEL_SCALE = 0.396
 ZERO_POINT = 22.5
 """AB magnitude of one nanomaggy."""
 
+NANOJANSKY_PER_NANOMAGGY = 3631.0
+"""AB magnitudes have their zero at 3631 Jy (Oke & Gunn 1983), which is 1e9 nanomaggies."""
+
 
 def magnitude(flux):
     """AB magnitude of a flux in nanomaggies; NaN where the flux is not positive."""

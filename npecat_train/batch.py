@@ -20,17 +20,26 @@ ARRAYS = {
 
 
 @dataclass(frozen=True)
-class TrainingBatch:
-    """Some images with their true catalogs.
+class ObservedImages:
+    """Some images and what is known of their sky, detector and PSF: all that a posterior takes.
 
-    images, backgrounds: (batch, H, W); electrons_per_nmgy: (batch,); psf_parameters: (batch, 6);
-    x, y, flux, is_galaxy: (batch, capacity); count: (batch,).
+    images, backgrounds: (batch, H, W), nanomaggies per pixel; electrons_per_nmgy: (batch,);
+    psf_parameters: (batch, 6).
     """
 
     images: Tensor
     backgrounds: Tensor
     electrons_per_nmgy: Tensor
     psf_parameters: Tensor
+
+
+@dataclass(frozen=True)
+class TrainingBatch(ObservedImages):
+    """Some images with their true catalogs.
+
+    x, y, flux, is_galaxy: (batch, capacity); count: (batch,).
+    """
+
     x: Tensor
     y: Tensor
     flux: Tensor

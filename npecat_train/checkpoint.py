@@ -24,9 +24,13 @@ from npecat_train.encoding import Encoding
 from npecat_train.inputs import N_PIXEL_MAPS, Standardisation, n_tile_maps
 from npecat_train.network import NetworkSize, TileNetwork
 from npecat_train.posterior import initial_outputs
+from npecat_train.weights import check_digest
 
 FORMAT_VERSION = 3
 SETTINGS, BEST, LAST, LOG = "settings.json", "best.safetensors", "last.safetensors", "log.csv"
+
+TENSORS_A_BLOCK = 6
+"""One of the convolution and five of its batch norm."""
 
 VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
 """Variant -> prior of its training store (section 7 of the paper)."""
@@ -68,7 +72,7 @@ class RunSettings:
 
     @classmethod
     def from_json(cls, content: dict[str, Any], where: Path) -> "RunSettings":
-        """Inverse of to_json; raises NpecatError for another format version."""
+        """Inverse of to_json; raises NpecatError for another format version or encoding."""
         version = content.get("format_version")
         if version != FORMAT_VERSION:
             raise NpecatError(
@@ -81,9 +85,11 @@ class RunSettings:
                 "standardisation": Standardisation(**_with_tuples(content["standardisation"])),
                 "network": NetworkSize(**_with_tuples(content["network"])),
             }
-            return cls(**{**content, **nested})
-        except (KeyError, TypeError) as error:
+            settings = cls(**{**content, **nested})
+        except (KeyError, TypeError, ValueError) as error:
             raise NpecatError(f"{where} has damaged settings ({error}); train it again") from error
+        settings.encoding.refuse_old(where)
+        return settings
 
 
 def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
@@ -103,9 +109,10 @@ def save(path: Path, tensors: dict[str, Tensor], settings: RunSettings, state: A
 def load(path: Path) -> tuple[dict[str, Tensor], RunSettings, Any]:
     """Tensors, settings and state of a checkpoint.
 
-    Raises NpecatError if it is cut short, no checkpoint of ours, of another format version, or
-    holds numbers that are not finite.
+    Raises NpecatError if it is cut short, no checkpoint of ours, of another format version, of
+    another digest than the file beside it says, or holds numbers that are not finite.
     """
+    check_digest(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -125,14 +132,20 @@ def load(path: Path) -> tuple[dict[str, Tensor], RunSettings, Any]:
 def load_network(path: Path) -> tuple[TileNetwork, RunSettings]:
     """The trained network of a checkpoint, for inference, on the GPU if there is one.
 
-    Raises NpecatError as load does, and if the weights do not fit the settings.
+    It computes in float32 whatever the weights are stored in. Raises NpecatError as load does, and
+    if the weights do not fit the settings.
     """
     tensors, settings, _ = load(path)
-    network = settings.build_network()
     with fitting(path):
-        network.load_state_dict(tensors)
+        n_blocks = settings.network.n_blocks
+        if len(tensors) != TENSORS_A_BLOCK * n_blocks + 2:
+            raise RuntimeError(f"{len(tensors)} tensors for {n_blocks} blocks")
+        # On no device: settings that do not fit may ask for any amount of memory.
+        with torch.device("meta"):
+            network = settings.build_network()
+        network.load_state_dict(tensors, assign=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return network.for_inference().to(device), settings
+    return network.float().for_inference().to(device), settings
 
 
 @contextmanager
@@ -140,7 +153,7 @@ def fitting(path: Path) -> Iterator[None]:
     """Turn tensors that are missing or of another shape into an NpecatError."""
     try:
         yield
-    except (RuntimeError, LookupError, TypeError) as error:
+    except (RuntimeError, LookupError, TypeError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
         reason = lines[1] if len(lines) > 1 else lines[0]  # PyTorch's first line is a heading
         raise NpecatError(

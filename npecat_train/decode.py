@@ -6,6 +6,7 @@ that puts its source at the same place. The likeliest tile of those joined speak
 the sum of their probabilities decides whether there is one, and the other tiles give none.
 """
 
+from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -27,6 +28,21 @@ SAME_PLACE_PIXELS = 0.5
 deviations plus so many pixels, in x and in y."""
 
 NEIGHBOURS = tuple(shift for shift in product((-1, 0, 1), repeat=2) if shift != (0, 0))
+"""Rows down and columns to the right."""
+
+
+@dataclass(frozen=True)
+class JoinedTiles:
+    """What tiles say together; float32.
+
+    probability: (batch, row, column), that a tile gives a source: its own P(source) and what the
+    neighbours add that put their source at the same place; 0 where one of these speaks for it.
+    shares: (1 + neighbour, batch, row, column), the P(source) of the tile itself and of each of
+    NEIGHBOURS, 0 of those that put it elsewhere.
+    """
+
+    probability: Tensor
+    shares: Tensor
 
 
 def decode(posterior: TilePosterior, first_image: int = 0) -> PredictedCatalog:
@@ -34,7 +50,7 @@ def decode(posterior: TilePosterior, first_image: int = 0) -> PredictedCatalog:
 
     Position and flux are those of the tile that speaks for the source.
     """
-    return catalog_of_tiles(posterior, joined_probability(posterior), first_image)
+    return catalog_of_tiles(posterior, join(posterior).probability, first_image)
 
 
 def catalog_of_tiles(
@@ -45,7 +61,7 @@ def catalog_of_tiles(
     image, row, column = (index.cpu() for index in at)
     tiles = posterior[at].map(lambda tensor: tensor.double().cpu())
     x, y = tiles.position.x, tiles.position.y
-    position = TruncatedBivariateNormal(x.shifted(_edge(column)), y.shifted(_edge(row)))
+    position = TruncatedBivariateNormal(x.shifted(edge(column)), y.shifted(edge(row)))
     return PredictedCatalog(
         Detections(
             image=image.numpy() + first_image,
@@ -60,21 +76,15 @@ def catalog_of_tiles(
     )
 
 
-def joined_probability(posterior: TilePosterior) -> Tensor:
-    """P(source) of each tile with what its neighbours add; 0 where a neighbour speaks for it.
-
-    float32 (batch, row, column).
-    """
+def join(posterior: TilePosterior) -> JoinedTiles:
+    """What each tile says with the neighbours that put their source at the same place."""
     probability = posterior.source.probability
     x, y = posterior.position.x, posterior.position.y
     rows, columns = probability.shape[1:]
-    row, column = torch.meshgrid(
-        *(torch.arange(n, device=probability.device) for n in (rows, columns)), indexing="ij"
-    )
-    places = x.mean() + _edge(column), y.mean() + _edge(row)
-    own = torch.stack([probability, *places, x.std() ** 2, y.std() ** 2])
+    own = torch.stack([probability, *places(posterior), x.std() ** 2, y.std() ** 2])
     padded = functional.pad(own, (1, 1, 1, 1))
-    total, speaks = probability.clone(), torch.ones_like(probability, dtype=torch.bool)
+    shares = [probability]
+    speaks = torch.ones_like(probability, dtype=torch.bool)
     for down, right in NEIGHBOURS:
         other = padded[..., 1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
         same_place = torch.ones_like(speaks)
@@ -82,13 +92,23 @@ def joined_probability(posterior: TilePosterior) -> Tensor:
             reach = SAME_PLACE_SIGMAS * (own[variance] + other[variance]).sqrt()
             distance = (own[position] - other[position]).abs()
             same_place &= distance < reach + SAME_PLACE_PIXELS
-        total += other[0] * same_place
+        shares.append(other[0] * same_place)
         is_before = (down, right) < (0, 0)  # one of two equal tiles has to yield
         likelier = other[0] >= probability if is_before else other[0] > probability
         speaks &= ~(same_place & likelier)
-    return torch.where(speaks, total.clamp(max=1.0), 0.0)
+    stacked = torch.stack(shares)
+    total = stacked.sum(dim=0).clamp(max=1.0)
+    return JoinedTiles(torch.where(speaks, total, 0.0), stacked)
 
 
-def _edge(tile: Tensor) -> Tensor:
+def places(posterior: TilePosterior) -> tuple[Tensor, Tensor]:
+    """Mean x and y of the source of every tile, 0-indexed pixels of its image."""
+    x, y = posterior.position.x.mean(), posterior.position.y.mean()
+    rows, columns = x.shape[1:]
+    row = torch.arange(rows, device=x.device)[:, None]
+    return x + edge(torch.arange(columns, device=x.device)), y + edge(row)
+
+
+def edge(tile: Tensor) -> Tensor:
     """The lower edge of a tile, by its row or column, in 0-indexed pixels of the image."""
     return TILE_SIZE * tile - 0.5

@@ -76,13 +76,13 @@ class Bernoulli(Distributions):
         return uniform(self.logit, n, generator) < self.probability
 
 
-def concatenate(parts: Sequence[Kind]) -> Kind:
-    """Join flat arrays of one kind of distributions in their order."""
+def concatenate(parts: Sequence[Kind], axis: int = 0) -> Kind:
+    """Join arrays of one kind of distributions in their order, along an axis of their shape."""
     joined = {}
     for field in fields(parts[0]):
         values = [getattr(part, field.name) for part in parts]
         join = concatenate if isinstance(values[0], Distributions) else torch.cat
-        joined[field.name] = join(values)
+        joined[field.name] = join(values, axis)
     return replace(parts[0], **joined)
 
 

@@ -1,6 +1,7 @@
 """How images, PSFs and tiles are told to a network: what a checkpoint and a store must share."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store import Contents
@@ -33,7 +34,15 @@ class Encoding:
 
     def refuse_other(self, store: Contents) -> None:
         """Raise NpecatError, with every difference, where a store is not of this encoding."""
-        trained, here = asdict(self), asdict(Encoding.of(store))
+        self._refuse(Encoding.of(store), f"{store.path} does not suit this network")
+
+    def refuse_old(self, where: Path) -> None:
+        """Raise NpecatError where this npecat makes other inputs and tiles; ``where``: a file."""
+        here = Encoding(self.image_unit, self.pixel_scale_arcsec, self.psf)
+        self._refuse(here, f"{where} holds a network that this npecat cannot run")
+
+    def _refuse(self, other: "Encoding", problem: str) -> None:
+        trained, here = asdict(self), asdict(other)
         differences = [
             f"{name} {trained[name]}, not {here[name]}"
             for name in trained
@@ -41,7 +50,6 @@ class Encoding:
         ]
         if differences:
             raise NpecatError(
-                f"{store.path} does not suit this network, which was trained with "
-                f"{'; '.join(differences)}; take a store like the one it was trained on, or train "
-                "it again"
+                f"{problem}, which was trained with {'; '.join(differences)}; train it again for "
+                "the images at hand"
             )

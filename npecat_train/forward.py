@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from npecat_train.batch import TrainingBatch
+from npecat_train.batch import ObservedImages, TrainingBatch
 from npecat_train.checkpoint import RunSettings
 from npecat_train.inputs import network_inputs
 from npecat_train.network import TILE_SIZE
@@ -23,22 +23,27 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def tile_posterior(
-    network: Callable[[Tensor, Tensor], Tensor], settings: RunSettings, batch: TrainingBatch
+    network: Callable[[Tensor, Tensor], Tensor],
+    settings: RunSettings,
+    observed: ObservedImages,
+    in_float32: bool = False,
 ) -> TilePosterior:
-    """The posterior of every tile of a batch, float32 whatever the network computes in.
+    """The posterior of every tile of some images, float32 whatever the network computes in.
 
-    network: a TileNetwork, perhaps compiled.
+    network: a TileNetwork, perhaps compiled. It computes in bfloat16 where that is faster, unless
+    ``in_float32``.
     """
     inputs = network_inputs(
-        batch.images,
-        batch.backgrounds,
-        batch.electrons_per_nmgy,
-        batch.psf_parameters,
+        observed.images,
+        observed.backgrounds,
+        observed.electrons_per_nmgy,
+        observed.psf_parameters,
         settings.standardisation,
         settings.use_psf,
     )
     device = inputs.pixel_maps.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
+    in_bfloat16 = has_bfloat16(device) and not in_float32
+    with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16):
         pixel_maps = inputs.pixel_maps.to(memory_format=torch.channels_last)
         raw = network(pixel_maps, inputs.tile_maps)
     posterior = TilePosterior.from_raw(raw.float(), settings.flux)

@@ -26,6 +26,8 @@ APERTURES = (1, 3, 5)
 """Sides of the square apertures around each tile, in tiles; the middle one is the reference: 12
 pixels hold 90 % of a star and, of 0.36 nmgy of noise, about half the flux of the faintest."""
 REFERENCE_APERTURE = 1
+APERTURE_REACH = max(APERTURES) // 2
+"""Tiles from a tile to the farthest one in its apertures."""
 
 N_SKY_IMAGES = 5000
 """Images whose sky is measured: 128 MB, and a mean to 2 % of the spread."""
@@ -39,13 +41,24 @@ class Standardisation:
     """Means and standard deviations over a training store; they travel in the checkpoint.
 
     psf_mean, psf_std: (6,), see npecat_sim.psf.PARAMETERS. sky_mean, sky_std: of the log of the
-    background in electrons per pixel.
+    background in electrons per pixel. Raises ValueError where they are none.
     """
 
     psf_mean: tuple[float, ...]
     psf_std: tuple[float, ...]
     sky_mean: float
     sky_std: float
+
+    def __post_init__(self) -> None:
+        n = len(PARAMETERS)
+        spreads = (*self.psf_std, self.sky_std)
+        numbers = (*self.psf_mean, self.sky_mean, *spreads)
+        if not (len(self.psf_mean) == len(self.psf_std) == n and np.isfinite(numbers).all()):
+            raise ValueError(
+                f"standardisation needs {n} finite numbers for the PSF, two for the sky"
+            )
+        if min(spreads) <= 0:
+            raise ValueError("a standard deviation is not positive")
 
 
 def measure_standardisation(store: Store) -> Standardisation:

@@ -5,6 +5,7 @@ at tile resolution, where most of what matters can be seen for a hundredth of th
 ``python -m npecat.compare_networks`` is the experiment that the widths come from.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,6 +38,15 @@ class NetworkSize:
         """Blocks of convolution, batch norm and SiLU in all."""
         into_tiles = len(self.pixel_channels) + len(self.half_channels) + 1
         return into_tiles + sum(3 + 2 * depth for depth in self.bottlenecks)
+
+    @property
+    def reach(self) -> int:
+        """Tiles from a tile to the farthest one whose pixels it may see."""
+        at_half = len(self.half_channels)  # a pixel there is two of the image
+        down = 2 * at_half + 1 if at_half else TILE_SIZE // 2
+        pixels = 2 * len(self.pixel_channels) + down
+        at_tiles = sum(n * step for n, step in zip(self.bottlenecks, self.dilations, strict=True))
+        return at_tiles + math.ceil(pixels / TILE_SIZE)
 
 
 NETWORKS = {

@@ -14,6 +14,9 @@ COMMANDS = {
     "verify": "verify",
     "train": "train",
     "evaluate": "evaluate",
+    "catalog": "catalog",
+    "compare": "compare",
+    "inject": "inject",
     "fields": "fields",
     "run": "quickstart",
 }

@@ -22,7 +22,7 @@ from npecat_sim.progress import progress
 from npecat_sim.store import Store
 from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.checkpoint import BEST, load_network
-from npecat_train.decode import catalog_of_tiles, joined_probability
+from npecat_train.decode import catalog_of_tiles, join
 from npecat_train.detections import Detections
 from npecat_train.posterior import TilePosterior
 from npecat_train.predict import images_for, posteriors
@@ -32,7 +32,7 @@ from .options import RUN_OPTION, TEST_STORE_OPTION
 
 RULES: dict[str, Callable[[TilePosterior], Tensor]] = {
     "bare threshold": lambda posterior: posterior.source.probability,
-    "joined tiles": joined_probability,
+    "joined tiles": lambda posterior: join(posterior).probability,
 }
 """Rule -> the probability that each tile gives a source, (batch, row, column)."""
 

@@ -1,12 +1,18 @@
 """Options that several commands share."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
+from npecat_sim.errors import NpecatError
 from npecat_sim.files import Location, location
+from npecat_train.weights import DEFAULT_WEIGHTS
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class StorageType(click.ParamType):
@@ -31,3 +37,67 @@ RUN_OPTION = click.option("--run", type=FOLDER, required=True, help="Folder of o
 TEST_STORE_OPTION = click.option("--store", type=STORAGE, required=True, help="Test store.")
 
 STORE_ARGUMENT = click.argument("path", metavar="STORE", type=STORAGE)
+
+CHECKPOINT_OPTION = click.option(
+    "--checkpoint",
+    type=FILE,
+    default=DEFAULT_WEIGHTS,
+    show_default="those in the package",
+    help="Weights of a network, such as runs/psf_aware/best.safetensors.",
+)
+
+IMAGE_OPTIONS = (
+    click.argument("path", metavar="IMAGE", type=FILE),
+    click.option("--psf", help="File with the PSF (default: the one beside IMAGE) or six numbers."),
+    click.option("--mask", type=FILE, help="File with masked pixels.  [default: fpM beside IMAGE]"),
+    click.option("--zeropoint", type=float, help="AB magnitude of a count; IMAGE may be any FITS."),
+    click.option("--gain", type=float, help="Electrons per count, with --zeropoint."),
+    click.option("--sky", type=float, help="Counts per pixel that were subtracted already."),
+    click.option("--fwhm", type=float, help="Width of stars in arcsec, in place of --psf."),
+)
+"""An image and what its reader needs, see npecat_sim.open_image."""
+
+READER_OPTIONS = ("psf", "mask", "zeropoint", "gain", "sky", "fwhm")
+
+
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the argument IMAGE and its reader's options; it gets a SurveyImage, image."""
+
+    @wraps(command)
+    def with_image(path: Path, **options: Any) -> Any:
+        from npecat_sim.open_image import open_image  # astropy, which most commands do not need
+
+        reading = {name: options.pop(name) for name in READER_OPTIONS}
+        return command(image=open_image(path, **reading), **options)
+
+    for option in reversed(IMAGE_OPTIONS):
+        option(with_image)
+    return with_image
+
+
+def _picture(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    """A file that Matplotlib can write; known before any work is done."""
+    from npecat_eval.style import check_picture  # Matplotlib, which most commands do not need
+
+    if path:
+        check_picture(path)
+    return path
+
+
+PLOT_OPTION = click.option("--plot", type=FILE, callback=_picture, help="Picture, .png or .pdf.")
+
+
+def _table(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    """A file for a table that is no catalog, which DS9 could not show."""
+    from npecat_train.catalog_files import check_format  # torch, likewise
+
+    if path and path.suffix == ".reg":
+        raise NpecatError(f"{path}: this table is no catalog; name a file of another format")
+    if path:
+        check_format(path)
+    return path
+
+
+TABLE_OPTION = click.option(
+    "-o", "--output", type=FILE, callback=_table, help="All sources, .fits .ecsv .vot .csv etc."
+)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from npecat_eval.contact_sheet import contact_sheet
-from npecat_sim.errors import NpecatError
+from npecat_eval.style import check_picture
 from npecat_sim.files import Location
 from npecat_sim.store import Store
 
@@ -27,8 +27,7 @@ def show(path: Location, n_images: int, picture: Path | None) -> None:
     if not picture:
         beside = path.absolute() if isinstance(path, Path) else Path(path.name)
         picture = beside.with_suffix(".png")
-    if picture.suffix not in (".png", ".pdf"):
-        raise NpecatError(f"{picture}: cannot tell its kind; name a file that ends in .png or .pdf")
+    check_picture(picture)
     store = Store(path, "npecat simulate")
     contact_sheet(store.batch(slice(0, n_images)), picture)
     click.echo(f"{min(n_images, len(store))} of {len(store):,} images: {picture}")

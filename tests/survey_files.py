@@ -1,4 +1,4 @@
-"""Small photoField and frame files in SDSS's layout, written by astropy for tests."""
+"""Small files in the layouts of SDSS, written by astropy for tests."""
 
 from pathlib import Path
 
@@ -55,17 +55,46 @@ def write_photofield(
     return path
 
 
-def frame_data() -> dict[str, np.ndarray]:
+SMALL = (40, 48)
+"""Pixels (y, x) of a frame that is quick to write and read."""
+
+PIXEL = 0.396 / 3600
+"""Degrees."""
+
+COORDINATES = {
+    "CTYPE1": "RA---TAN",
+    "CTYPE2": "DEC--TAN",
+    "CUNIT1": "deg",
+    "CUNIT2": "deg",
+    "CRPIX1": 11.0,
+    "CRPIX2": 21.0,
+    "CRVAL1": 336.6,
+    "CRVAL2": -0.93,
+    "CD1_1": 0.0,
+    "CD1_2": PIXEL,
+    "CD2_1": PIXEL,
+    "CD2_2": 0.0,
+}
+"""Cards that put pixel (10, 20) at CRVAL; as in SDSS's frames columns run along declination."""
+
+
+def frame_data(shape: tuple[int, int] = FIELD_SHAPE) -> dict[str, np.ndarray]:
     """What a frame file holds of the sky: a grid of 8-pixel cells and a jumping calibration."""
-    n_rows, n_columns = (length // 8 + 6 for length in FIELD_SHAPE)
+    n_rows, n_columns = (length // 8 + 6 for length in shape)
     rows, columns = np.mgrid[:n_rows, :n_columns]
-    calibration = 0.00475 * (1 + 0.0005 * (np.arange(FIELD_SHAPE[1]) // 30 % 2))
+    calibration = 0.00475 * (1 + 0.0005 * (np.arange(shape[1]) // 30 % 2))
     return {
         "calibration": calibration.astype(np.float32),
         "ALLSKY": (180 + 0.01 * rows - 0.02 * columns).astype(np.float32),
-        "XINTERP": (-0.4375 + 0.125 * np.arange(FIELD_SHAPE[1])).astype(np.float32),
-        "YINTERP": (0.5625 + 0.125 * np.arange(FIELD_SHAPE[0])).astype(np.float32),
+        "XINTERP": (-0.4375 + 0.125 * np.arange(shape[1])).astype(np.float32),
+        "YINTERP": (0.5625 + 0.125 * np.arange(shape[0])).astype(np.float32),
     }
+
+
+def small_frame_data() -> dict[str, np.ndarray]:
+    """frame_data of a small frame with its image, which is noise."""
+    noise = np.random.default_rng(0).normal(0, 0.03, SMALL)
+    return {**frame_data(SMALL), "image": noise.astype(np.float32)}
 
 
 def write_frame(
@@ -75,12 +104,12 @@ def write_frame(
     band: str = "r",
     suffix: str = "",
 ) -> Path:
-    """A frame file of this sky, by default frame_data(); its image is one pixel."""
+    """A frame file of this sky, by default frame_data(); without an image it has one pixel."""
     data = frame_data() if data is None else data
     sky = [
         fits.Column(name, _format(values[None]), dim=_dim(values), array=values[None])
         for name, values in data.items()
-        if name != "calibration"
+        if name not in ("calibration", "image")
     ]
     astrometry = [
         fits.Column(name, "J", array=[number])
@@ -89,14 +118,82 @@ def write_frame(
     astrometry.append(fits.Column("FILTER", "A", array=[band]))
     run, camcol, field = identity
     path = folder / f"frame-{band}-{run:06d}-{camcol}-{field:04d}.fits{suffix}"
+    image = fits.PrimaryHDU(data.get("image", np.zeros((1, 1), np.float32)))
+    image.header.update({"BUNIT": "nanomaggy", **COORDINATES})
     fits.HDUList(
         [
-            fits.PrimaryHDU(np.zeros((1, 1), np.float32)),
+            image,
             fits.ImageHDU(data["calibration"]),
             fits.BinTableHDU.from_columns(sky),
             fits.BinTableHDU.from_columns(astrometry),
         ]
     ).writeto(path, overwrite=True)
+    return path
+
+
+def bilinear(grid: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Bilinear interpolation, constant beyond the ends, written out node by node."""
+    rows = np.clip(rows.astype(np.float64), 0, grid.shape[0] - 1)[:, None]
+    columns = np.clip(columns.astype(np.float64), 0, grid.shape[1] - 1)[None]
+    row = np.minimum(rows.astype(int), grid.shape[0] - 2)
+    column = np.minimum(columns.astype(int), grid.shape[1] - 2)
+    down, right = rows - row, columns - column
+    grid = grid.astype(np.float64)
+    above = grid[row, column] * (1 - right) + grid[row, column + 1] * right
+    below = grid[row + 1, column] * (1 - right) + grid[row + 1, column + 1] * right
+    return above * (1 - down) + below * down
+
+
+PSFIELD = {
+    "psf_sigma1": 1.5,
+    "psf_sigma2": 3.1,
+    "psf_sigmap": 2.7,
+    "psf_beta": 3.3,
+    "psf_b": 0.05,
+    "psf_p0": 0.02,
+    "gain": 4.6,
+}
+"""Column of HDU 6 -> its r-band value; the other bands hold 100 times more."""
+
+
+def write_psfield(folder: Path, changes: dict[str, float] | None = None, field: int = 12) -> Path:
+    """A psField file of field 94/1/12 or another, with six HDUs before its table as SDSS's."""
+    header = fits.Header({"RUN": 94, "CAMCOL": 1, "FIELD": field})
+    eigenimages = [
+        fits.BinTableHDU.from_columns([fits.Column("nrow_b", "J", array=[1])]) for _ in range(5)
+    ]
+    columns = [fits.Column("field", "J", array=[field])]
+    for name, value in {**PSFIELD, **(changes or {})}.items():
+        bands = np.array([[100, 100, 1, 100, 100]], np.float32) * np.float32(value)
+        columns.append(fits.Column(name, "5E", array=bands))
+    path = folder / f"psField-000094-1-{field:04d}.fit"
+    table = fits.BinTableHDU.from_columns(columns)
+    fits.HDUList([fits.PrimaryHDU(header=header), *eigenimages, table]).writeto(path)
+    return path
+
+
+def write_mask(
+    folder: Path,
+    spans: dict[int, list[list[tuple[int, int, int]]]],
+    shape: tuple[int, int] = SMALL,
+    field: int = 12,
+) -> Path:
+    """An fpM file; spans: HDU -> regions of (row, first column, last column)."""
+    header = fits.Header({"RUN": 94, "CAMCOL": 1, "FIELD": field})
+    header.update({"MASKROWS": shape[0], "MASKCOLS": shape[1], "NPLANE": 10})
+    hdus = [fits.PrimaryHDU(header=header)]
+    for index in range(1, 11):
+        regions = [np.array(region, ">u2").tobytes() for region in spans.get(index, [])]
+        cells = np.empty(len(regions), object)
+        cells[:] = [np.frombuffer(region, np.uint8) for region in regions]
+        counts = [len(region) // 6 for region in regions]
+        columns = [
+            fits.Column("nspan", "J", array=np.array(counts, np.int32)),
+            fits.Column("s", "PB()", array=cells),
+        ]
+        hdus.append(fits.BinTableHDU.from_columns(columns))
+    path = folder / f"fpM-000094-r1-{field:04d}.fit"
+    fits.HDUList(hdus).writeto(path)
     return path
 
 

@@ -10,8 +10,8 @@ from matplotlib.image import imread
 from npecat.cli import npecat
 from npecat.info import describe
 from npecat_eval import contact_sheet as sheet
-from npecat_eval.figures import COLOURS
 from npecat_eval.image_panels import draw_panels
+from npecat_eval.style import COLOURS
 from npecat_sim import store
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD

@@ -133,3 +133,22 @@ def test_empty_sides():
     assert match(none, none).truth_match.shape == (0,)
     np.testing.assert_array_equal(match(one, none).truth_match, [-1])
     np.testing.assert_array_equal(match(none, one).detection_match, [-1])
+
+
+@pytest.mark.parametrize("scale", [0.25, 3.0])
+def test_radius_scales_with_the_unit_of_the_positions(scale):
+    generator = np.random.default_rng(2)
+    for _ in range(100):
+        truth, detections = (random_positions(generator, 5, 0.0) for _ in range(2))
+        expected = match(truth, detections)
+        larger = (
+            Positions(points.image, scale * points.x, scale * points.y)
+            for points in (truth, detections)
+        )
+        result = match(*larger, radius=scale * MATCH_RADIUS)
+        np.testing.assert_array_equal(result.truth_match, expected.truth_match)
+
+
+def test_images_stay_apart_whatever_the_radius():
+    result = match(positions((0, 0, 0), (1, 5, 5)), positions((0, 5, 5), (1, 0, 0)), radius=3.0)
+    assert len(result.truth) == 0

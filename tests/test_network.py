@@ -11,6 +11,7 @@ from npecat_train.checkpoint import RunSettings
 from npecat_train.inputs import Standardisation, network_inputs
 from npecat_train.network import NETWORKS, ConvBlock
 from npecat_train.posterior import TilePosterior, initial_outputs
+from tests.survey_images import ENCODING
 
 STANDARD = Standardisation((1.0,) * 6, (2.0,) * 6, 6.8, 0.2)
 
@@ -19,6 +20,7 @@ def settings(variant="psf_aware", flux="lognormal", network="default") -> RunSet
     return RunSettings(
         variant,
         "digest",
+        ENCODING,
         STANDARD,
         NETWORKS[network],
         flux,

@@ -14,6 +14,7 @@ from npecat_train.inputs import Standardisation, network_inputs
 from npecat_train.network import NetworkSize
 from npecat_train.posterior import TilePosterior, initial_outputs
 from npecat_train.tiles import tile_catalog
+from tests.survey_images import ENCODING
 
 
 def empty_outputs(n_tiles=3):
@@ -67,7 +68,9 @@ def test_likelihood_counts_position_type_and_flux_only_where_a_source_is():
 def test_likelihood_is_computed_in_single_precision_under_autocast(flux):
     standardisation = Standardisation((0.0,) * 6, (1.0,) * 6, 6.8, 0.2)
     size = NetworkSize((4,), (4,), 8, 4, (2,), (1,))
-    settings = RunSettings("psf_aware", "", standardisation, size, flux, 1, 16, "cosine", 1e-3, 0)
+    settings = RunSettings(
+        "psf_aware", "", ENCODING, standardisation, size, flux, 1, 16, "cosine", 1e-3, 0
+    )
     torch.manual_seed(0)
     network = settings.build_network().eval()
     torch.nn.init.normal_(network.head.weight, std=0.1)

@@ -1,0 +1,37 @@
+"""What may be wrong with the measurement of a source, from the pixels that it lies on."""
+
+from enum import IntFlag
+
+import numpy as np
+
+from npecat_sim import psf
+from npecat_sim.survey_image import PixelFlag, SurveyImage
+
+
+class SourceFlag(IntFlag):
+    """Bits of the column ``flags``: the first four as of pixels, of any within the source's core.
+
+    The core is the disc around the source whose radius is the FWHM of the PSF, which holds 90 % of
+    a star. EDGE: it reaches beyond the image.
+    """
+
+    NO_DATA = PixelFlag.NO_DATA
+    SATURATED = PixelFlag.SATURATED
+    COSMIC_RAY = PixelFlag.COSMIC_RAY
+    INTERPOLATED = PixelFlag.INTERPOLATED
+    EDGE = 16
+
+
+def source_flags(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> np.ndarray:
+    """uint8 (n,): bits of SourceFlag of sources at (x, y), pixels of the image, each (n,)."""
+    radius = psf.fwhm(image.psf_parameters)
+    reach = int(np.ceil(radius))
+    step_y, step_x = np.indices((2 * reach + 1,) * 2).reshape(2, -1) - reach
+    row = np.rint(y).astype(int)[:, None] + step_y
+    column = np.rint(x).astype(int)[:, None] + step_x
+    in_core = np.hypot(row - y[:, None], column - x[:, None]) <= radius
+    height, width = image.flags.shape
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    of_pixels = image.flags[row.clip(0, height - 1), column.clip(0, width - 1)]
+    bits = np.where(inside, of_pixels, SourceFlag.EDGE) * in_core
+    return np.bitwise_or.reduce(bits, axis=1).astype(np.uint8)

@@ -1,0 +1,26 @@
+"""The weights that come with the package, and the digests of weights."""
+
+from hashlib import sha256
+from pathlib import Path
+
+from npecat_sim.errors import NpecatError
+
+DEFAULT_WEIGHTS = Path(__file__).parent / "data" / "psf_aware.safetensors"
+"""What ``npecat catalog`` uses; MODEL_CARD.md beside it tells what it is."""
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's content, hexadecimal."""
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def digest_path(weights: Path) -> Path:
+    """The file beside some weights that tells their digest, as ``sha256sum --check`` reads it."""
+    return weights.with_suffix(".sha256")
+
+
+def check_digest(weights: Path) -> None:
+    """Raise NpecatError where a digest lies beside the weights and theirs is another."""
+    beside = digest_path(weights)
+    if weights.exists() and beside.exists() and digest(weights) not in beside.read_text().split():
+        raise NpecatError(f"{weights} is not what {beside.name} says; install npecat again")

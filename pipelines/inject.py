@@ -1,0 +1,60 @@
+"""``npecat inject``: recovery of simulated sources that were added to a real image."""
+
+from pathlib import Path
+
+import click
+
+from npecat_eval.injection import injection_test, summary
+from npecat_eval.injection_report import draw_injection_test, injection_text
+from npecat_sim.progress import progress
+from npecat_sim.survey_image import SurveyImage
+from npecat_train.catalog_files import write_table
+from npecat_train.checkpoint import load_network
+from npecat_train.detections import Detections
+from npecat_train.field_catalog import catalog_image
+
+from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, image_options
+
+
+@click.command()
+@image_options
+@CHECKPOINT_OPTION
+@click.option("--rounds", type=click.IntRange(1, 1000), default=4, help="Times to add sources.")
+@click.option("--seed", type=int, default=0, help="Of the sources and their noise.")
+@PLOT_OPTION
+@TABLE_OPTION
+def inject(
+    image: SurveyImage,
+    checkpoint: Path,
+    rounds: int,
+    seed: int,
+    plot: Path | None,
+    output: Path | None,
+) -> None:
+    """Add simulated sources to IMAGE, catalog the sum, and say what was recovered.
+
+    Sources have the image's own PSF and their own photon noise; half of them are galaxies with
+    the prior's shapes. A round adds one of r = 16 to 23 to each square of 64 pixels. One that
+    lands within 2 pixels of a source that was there before is left out.
+    """
+    network, settings = load_network(checkpoint)
+    with progress("inject", rounds + 1) as advance:
+
+        def catalog(of: SurveyImage) -> Detections:
+            found = catalog_image(network, settings, of).detections
+            advance(1, f"{len(found)} detections")
+            return found
+
+        sources = injection_test(image, catalog, rounds, seed)
+    click.echo(
+        f"{len(sources)} sources added in {rounds} rounds, {sources['merged'].sum()} of them left "
+        "out, since they landed on a source that was there before:\n"
+    )
+    table = summary(sources)
+    click.echo(injection_text(table))
+    if plot:
+        draw_injection_test(table, plot)
+        click.echo(f"\n  {plot}")
+    if output:
+        write_table(sources, output)
+        click.echo(f"\n  {output}")
