@@ -39,10 +39,13 @@ READING = (
 )
 
 EXAMPLES = (
-    "Simulated test images. Above: open marks are true sources, crosses what {method} found; "
-    "circles and plusses are stars, squares and diagonal crosses galaxies; small marks are fainter "
-    "than r = 22. Below: what is left when the sources found are subtracted, in units of the "
-    "noise. Galaxies leave a ring or a core, since a catalog holds no shapes."
+    "Simulated test images. Open marks are true sources, crosses what {method} found; circles and "
+    "plusses are stars, squares and diagonal crosses galaxies; small marks are fainter than r = 22."
+)
+RESIDUALS = (
+    "The same images without the sources that {method} found. Each galaxy is taken for the typical "
+    "one, since a catalog holds no shapes: the others leave rings and lobes. Stars and sky should "
+    "leave nothing but noise."
 )
 
 
@@ -51,13 +54,14 @@ def write_report(
     settings: dict[str, Any],
     drawn: list[Path],
     examples: Path,
+    residuals: Path,
     method: str,
     directory: Path,
 ) -> Path:
     """Write report.html of one test set; the same input, the same bytes.
 
     table: long form. settings: as in tables.write. drawn: what figures.draw wrote into the
-    directory. examples: PNG of images judged by ``method``.
+    directory. examples, residuals: PNGs of images judged by ``method``.
     """
     test_set = str(table["test_set"][0])
     tables = wide_tables(table)
@@ -74,6 +78,7 @@ def write_report(
     parts += [
         "<h2>Examples</h2>",
         _figure(examples, EXAMPLES.format(method=method)),
+        _figure(residuals, RESIDUALS.format(method=method)),
         "<h2>All tables</h2>",
         *(
             f"<details><summary>{escape(wide.title)}</summary>{_cells(wide)}</details>"

@@ -43,6 +43,11 @@ class Detections:
     def __len__(self) -> int:
         return len(self.image)
 
+    def of_image(self, image: int) -> "Detections":
+        """Those of one image."""
+        inside = self.image == image
+        return Detections(**{name: column[inside] for name, column in vars(self).items()})
+
     @classmethod
     def concatenate(cls, parts: "list[Detections]") -> "Detections":
         """The detections of several batches, in their order."""

@@ -17,6 +17,7 @@ from npecat_eval.example_figure import example_figure
 from npecat_eval.judge import judge
 from npecat_eval.references import references
 from npecat_eval.report import write_report
+from npecat_eval.residual_figure import residual_figure
 from npecat_eval.sep_baseline import best_class_threshold
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import Location
@@ -79,15 +80,16 @@ def evaluate(
     written = tables.write(table, directory, settings)
     drawn = figures.draw(table, directory)
     shown = test.batch(slice(0, N_EXAMPLES))
-    examples = directory / f"examples_{method}.png"
+    examples, residuals = (directory / f"{n}_{method}.png" for n in ("examples", "residuals"))
     example_figure(shown, predictions[method].detections, examples)
-    report = write_report(table, settings, drawn, examples, method, directory)
+    residual_figure(shown, predictions[method].detections, residuals)
+    report = write_report(table, settings, drawn, examples, residuals, method, directory)
 
     clock.lap("files")
 
     click.echo(f"{len(test):,} test images of {name}, sources of r < 22:\n")
     click.echo(tables.overall_text(table))
-    for file in (*written, *drawn, examples, report):
+    for file in (*written, *drawn, examples, residuals, report):
         click.echo(f"  {file}")
     click.echo(f"\nseconds: {clock}")
 

@@ -12,6 +12,7 @@ from npecat_eval import figures
 from npecat_eval.evaluate import Prediction, Truth, evaluate
 from npecat_eval.example_figure import example_figure
 from npecat_eval.report import write_report
+from npecat_eval.residual_figure import residual_figure
 from npecat_eval.wide_tables import TITLES, wide_tables
 from npecat_sim.field import SINGLE_FIELD
 from npecat_sim.simulate import simulate_images
@@ -54,9 +55,11 @@ def report(tmp_path_factory):
     table = evaluate(Truth(batch.catalog), {"planted": Prediction(found)}, None, "<one>")
     settings = {"n_images": 40, "versions": {"npecat": "<0>"}}
     drawn = figures.draw(table, folder)
-    examples = folder / "examples.png"
-    example_figure(batch, found, examples)
-    return write_report(table, settings, drawn, examples, "planted", folder), table
+    examples, residuals = folder / "examples.png", folder / "residuals.png"
+    shown = simulate_images(SINGLE_FIELD, 3, "test", range(4))
+    example_figure(shown, found, examples)
+    residual_figure(shown, found, residuals)
+    return write_report(table, settings, drawn, examples, residuals, "planted", folder), table
 
 
 def test_browser_shows_all_of_it(browser, report):
@@ -65,7 +68,7 @@ def test_browser_shows_all_of_it(browser, report):
     assert browser.get_log("browser") == []
     assert browser.title == "npecat: <one>"
     images = browser.find_elements(By.TAG_NAME, "img")
-    assert len(images) == 4 + 1  # figures that need no posterior, and the examples
+    assert len(images) == 4 + 2  # figures that need no posterior, examples and residuals
     for image in images:
         assert int(image.get_property("naturalWidth")) > 500
         assert image.is_displayed()
