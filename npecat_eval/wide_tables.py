@@ -25,7 +25,7 @@ DETAILS = {
     "flux_scatter_percent": "Flux scatter (%)",
     "position_error_pixel": "Position error (pixel)",
     "auc": "Star/galaxy AUC",
-    "nll": "Neg. log-likelihood (nats/image)",
+    "nll": "NLL (nats an image)",
 }
 
 FACTORS = {f"nll_{name}": name for name in ("source", "position", "type", "flux")}
@@ -60,7 +60,7 @@ def wide_tables(table: Table) -> list[WideTable]:
             tables.append(
                 by_bin(f"{title} by {measured} {name}", of_axis[of_axis["metric"] == metric])
             )
-    tables.append(by_method("Negative log-likelihood by factor (nats/image)", overall, FACTORS))
+    tables.append(by_method("Negative log-likelihood by factor (nats an image)", overall, FACTORS))
     tables.append(_by_selection("Expected over true number of sources", plain, "count_ratio"))
     tables.append(_by_selection("The same if each tile counts one source", plain, "count_limit"))
     tables.append(_by_selection("Star/galaxy AUC", plain, "auc"))

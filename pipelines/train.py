@@ -16,7 +16,7 @@ from npecat_train.network import NETWORKS
 from npecat_train.parallel import joined
 from npecat_train.plan import TRIAL_STEPS, plan
 from npecat_train.schedule import SCHEDULES
-from npecat_train.trainer import BATCH_SIZES, run_settings
+from npecat_train.trainer import BATCH_SIZES, EPOCHS, run_settings
 from npecat_train.trainer import train as train_variant
 
 from .options import DATA_OPTION, RUNS_OPTION
@@ -33,7 +33,11 @@ from .options import DATA_OPTION, RUNS_OPTION
 @click.option(
     "--flux", type=click.Choice(list(FLUX)), default="mixture", help="Family of flux posteriors."
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=50, help="Passes over the store.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help=f"Passes over the store.  [default: {EPOCHS['cpu']} on a CPU, {EPOCHS['cuda']} on GPUs]",
+)
 @click.option(
     "--schedule",
     type=click.Choice(SCHEDULES),
@@ -59,7 +63,7 @@ def train(
     variant: str,
     network: str,
     flux: str,
-    epochs: int,
+    epochs: int | None,
     schedule: str,
     batch_size: int | None,
     seed: int,
@@ -80,7 +84,7 @@ def train(
         settings = run_settings(
             variant,
             images,
-            epochs,
+            epochs or EPOCHS[device.type],
             seed,
             flux,
             schedule,
