@@ -40,6 +40,13 @@ def test_wrong_posterior_is_always_flagged(fault, seen_by):
             assert p_value[name] < 0.01, (trial, name)
 
 
+def test_a_slight_bias_leaves_the_coverage():
+    """It moves the truth off centre to one side, which coverage sees in second order only."""
+    verdicts = [p_values(toy_pits(trial, bias=0.1)) for trial in range(20)]
+    assert np.median([verdict["coverage"] for verdict in verdicts]) > 0.1
+    assert np.median([verdict["pit"] for verdict in verdicts]) < 0.01
+
+
 def test_exact_posterior_is_never_flagged():
     for trial in range(20):
         assert min(p_values(toy_pits(trial)).values()) > 0.01, trial
