@@ -16,7 +16,7 @@ import numpy as np
 import sep
 import torch
 
-from npecat_eval.sep_baseline import DETECTION_THRESHOLD, measure
+from npecat_eval.sep_baseline import measure
 from npecat_sim.prior import IMAGE_SIZE
 from npecat_sim.survey_image import SurveyImage
 from npecat_train.catalog_files import write_table
@@ -27,6 +27,9 @@ from npecat_train.field_catalog import catalog_image
 from .bench_simulate import peak_memory
 from .cli import main
 from .options import CHECKPOINT_OPTION, image_options
+
+DETECT_THRESH = 1.5
+"""Sigmas of one pixel's noise: the default of Source Extractor."""
 
 
 def cut(array: np.ndarray, **how: str) -> np.ndarray:
@@ -43,7 +46,7 @@ def cut(array: np.ndarray, **how: str) -> np.ndarray:
 @click.option("--rounds", type=click.IntRange(min=1), default=3, help="Medians are printed.")
 def bench_catalog(image: SurveyImage, checkpoint: Path, rounds: int) -> None:
     """Measure how long cataloging IMAGE takes, and SEP on the same image."""
-    noise = np.sqrt(image.background / image.electrons_per_nmgy)
+    noise = np.ascontiguousarray(np.sqrt(image.background / image.electrons_per_nmgy))
     pieces, skies = cut(image.image), cut(image.background, mode="edge")
     psfs = np.tile(image.psf_parameters, (len(pieces), 1))
     electrons = np.full(len(pieces), image.electrons_per_nmgy)
@@ -59,7 +62,7 @@ def bench_catalog(image: SurveyImage, checkpoint: Path, rounds: int) -> None:
         return len(measure(pieces, skies, psfs, electrons).x)
 
     def sep_detection() -> int:
-        return len(sep.extract(image.image, DETECTION_THRESHOLD, err=noise))
+        return len(sep.extract(image.image, DETECT_THRESH, err=noise))
 
     methods: dict[str, Callable[[], int]] = {
         "npecat catalog": npecat,

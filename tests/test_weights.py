@@ -127,6 +127,7 @@ def spoilt(settings, place: str, value) -> dict:
     [
         ("network.channels", 16),
         ("network.channels", 10**9),
+        ("network.hidden_channels", 3000),
         ("network.channels", -4),
         ("network.channels", "many"),
         ("network.bottlenecks", [10**9, 1]),
