@@ -23,7 +23,7 @@ from npecat_sim.sdss import photofield_of, read_frame_sky
 log = logging.getLogger(__name__)
 
 ARCHIVE = "https://data.sdss.org/sas/dr17/eboss/photoObj"
-"""Data release 17; its reductions of the camera's images are those of all releases from 9 on."""
+"""Data release 17."""
 
 RERUN = 301
 """The reduction that data releases from 8 on hand out."""
