@@ -1,4 +1,4 @@
-"""``npecat fields``: import survey fields into a library, look at them, describe them."""
+"""``npecat fields``: download survey fields, import them into a library, look, describe."""
 
 from pathlib import Path
 
@@ -6,10 +6,13 @@ import click
 import numpy as np
 from matplotlib.figure import Figure
 
+from npecat_sim.archive import ARCHIVE, RERUN, download_fields
 from npecat_sim.field import FieldTable
 from npecat_sim.field_model import default_fields, description_text, fit_description, has_wing
 from npecat_sim.files import replacing
 from npecat_sim.library import import_fields, load_library, save_library
+
+from .options import FOLDER
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -17,6 +20,27 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.group()
 def fields() -> None:
     """Survey fields: PSF, sky and detector to simulate under."""
+
+
+@fields.command()
+@click.option("--run", type=click.IntRange(min=1), required=True, help="Run of SDSS.")
+@click.option("--camcol", type=click.IntRange(1, 6), required=True, help="Camera column.")
+@click.option(
+    "--field",
+    "numbers",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="Field whose frame is wanted too; may be repeated.",
+)
+@click.option("--rerun", type=click.IntRange(min=1), default=RERUN, help="Reduction.")
+@click.option("--out", type=FOLDER, required=True, help="Folder for the files.")
+@click.option("--archive", default=ARCHIVE, envvar="NPECAT_ARCHIVE", help="Address of photoObj.")
+def download(
+    run: int, camcol: int, numbers: tuple[int, ...], rerun: int, out: Path, archive: str
+) -> None:
+    """Fetch the photoField file of a camera column and r-band frames from SDSS's archive."""
+    for path in download_fields(out, run, camcol, numbers, rerun, archive):
+        click.echo(path)
 
 
 @fields.command("import")
