@@ -7,7 +7,6 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,15 +15,10 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.fits_layout import check_layout
 
 MAX_BYTES = 200_000_000
 """Most bytes of a file once unpacked, 16 SDSS frames; a few packed kB may unpack to as many GB."""
-
-MAX_PIXELS = MAX_BYTES // 4
-"""Most pixels of an image, 7,000 x 7,000: as many bytes in single precision."""
-
-MAX_HDUS = 1000
-"""Most HDUs of a file: reading their headers takes a second."""
 
 UNPACK: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open}
 """First two bytes of a packed file -> what unpacks it and verifies its checksum."""
@@ -36,6 +30,7 @@ UNREADABLE = (
     AstropyUserWarning,  # cut short, or a header that cannot be read
     fits.VerifyError,
     ArithmeticError,
+    AssertionError,
     AttributeError,
     IndexError,
     KeyError,
@@ -49,8 +44,7 @@ UNREADABLE = (
 def open_fits(path: Path, fix: str) -> Iterator[fits.HDUList]:
     """The open file; all that is wrong with it becomes an NpecatError "path: problem; fix".
 
-    Every HDU has been seen to lie in the file whole, and no image to exceed MAX_PIXELS, before
-    the first one is given, so that reading takes no more memory than that.
+    Its layout has been checked before it is given (see fits_layout).
     """
     try:
         with warnings.catch_warnings(), Path(path).open("rb") as file:
@@ -58,8 +52,9 @@ def open_fits(path: Path, fix: str) -> Iterator[fits.HDUList]:
             for message in ("File may have been truncated", "Error validating header"):
                 warnings.filterwarnings("error", message, AstropyUserWarning)
             content = _unpacked(file)
+            check_layout(content)
+            content.seek(0)
             with fits.open(content, memmap=False) as hdus:
-                _check_layout(hdus, content.seek(0, io.SEEK_END))
                 yield hdus
     except NpecatError as error:
         raise NpecatError(f"{path}: {error}; {fix}") from None
@@ -75,27 +70,7 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
     content = io.BytesIO(UNPACK[start](file).read(MAX_BYTES + 1)) if start in UNPACK else file
     if content.seek(0, io.SEEK_END) > MAX_BYTES:
         raise NpecatError(f"it holds more than {MAX_BYTES / 1e6:.0f} MB")
-    content.seek(0)
     return content
-
-
-def _check_layout(hdus: fits.HDUList, n_bytes: int) -> None:
-    """Raise NpecatError, naming the HDU, unless all of them lie in a file of so many bytes."""
-    for index in range(MAX_HDUS + 1):
-        try:
-            hdu = hdus[index]
-        except IndexError:
-            return
-        place = hdu.fileinfo()
-        missing = place["datLoc"] + place["datSpan"] - n_bytes
-        if place["datSpan"] < 0 or missing > 0:
-            raise NpecatError(
-                f"HDU {index} should have {place['datSpan']:,} bytes of data, "
-                f"{max(missing, 0):,} more than the file has"
-            )
-        if hdu.is_image and prod(hdu.shape) > MAX_PIXELS:
-            raise NpecatError(f"HDU {index}: the image has more than {MAX_PIXELS:,} pixels")
-    raise NpecatError(f"it has more than {MAX_HDUS} HDUs")
 
 
 def data_at(hdus: fits.HDUList, index: int, kind: type) -> np.ndarray:

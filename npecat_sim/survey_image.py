@@ -56,9 +56,13 @@ class SurveyImage:
                 f"{self.name}: the image has {shape[1]} x {shape[0]} pixels; "
                 f"give at least {MIN_SIDE} x {MIN_SIDE}"
             )
-        measured = self.image[(self.flags & PixelFlag.NO_DATA) == 0]
-        if measured.size == 0 or measured.min() == measured.max():
-            value = "no data" if measured.size == 0 else f"{measured[0]:g}"
+        has_data = (self.flags & int(PixelFlag.NO_DATA)) == 0
+        least, most = (
+            best(self.image, where=has_data, initial=initial)
+            for best, initial in ((np.min, np.inf), (np.max, -np.inf))
+        )
+        if least >= most:
+            value = f"{least:g}" if has_data.any() else "without data"
             raise NpecatError(f"{self.name}: every pixel is {value}; give an image of the sky")
         for field, good in (
             ("image", np.isfinite(self.image)),
@@ -100,7 +104,7 @@ def survey_image(
     flags = np.zeros(image.shape, np.uint8) if flags is None else flags.astype(np.uint8)
     if flags.shape == image.shape:
         flags[~np.isfinite(image)] |= int(PixelFlag.NO_DATA)
-        image[(flags & PixelFlag.NO_DATA) != 0] = 0
+        image[(flags & int(PixelFlag.NO_DATA)) != 0] = 0
     result = SurveyImage(
         name=name,
         image=image,

@@ -11,8 +11,8 @@ from npecat_sim.survey_image import PixelFlag, SurveyImage
 class SourceFlag(IntFlag):
     """Bits of the column ``flags``: the first four as of pixels, of any within the source's core.
 
-    The core is the disc around the source whose radius is the FWHM of the PSF, which holds 90 % of
-    a star. EDGE: it reaches beyond the image.
+    The core is the disc around the source whose radius is the FWHM of the PSF; it holds about four
+    fifths of a star. EDGE: it reaches beyond the image.
     """
 
     NO_DATA = PixelFlag.NO_DATA
