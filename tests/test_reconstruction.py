@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
+from click.testing import CliRunner
 
+from npecat.catalog import catalog
 from npecat_eval.field_figure import (
     ZOOM,
     crowded_corner,
@@ -16,12 +19,13 @@ from npecat_eval.field_figure import (
 from npecat_eval.reconstruction import CHI_EDGES, Reconstruction, typical_shape
 from npecat_eval.style import COLOURS
 from npecat_sim.draw_field import draw_field
+from npecat_sim.errors import NpecatError
 from npecat_sim.inject import inject
 from npecat_sim.prior import CatalogPrior
 from npecat_sim.survey_image import PixelFlag
 from npecat_train.detections import Detections
-from tests.survey_images import ELECTRONS, SKY
-from tests.test_inject import PSF, detections, empty_image
+from tests.survey_images import ELECTRONS, SKY, survey_image
+from tests.test_inject import PSF, detections, empty_image, write_weights
 from tests.test_tables_figures import coloured
 
 SHAPE = (300, 400)
@@ -83,10 +87,10 @@ def test_flagged_pixels_count_nowhere():
 
 
 def test_typical_galaxy_lies_in_the_middle_of_the_prior():
-    catalog = CatalogPrior().draw(0, "test", range(4000)).flat()
-    galaxy = catalog["is_galaxy"]
+    drawn = CatalogPrior().draw(0, "test", range(4000)).flat()
+    galaxy = drawn["is_galaxy"]
     for part in ("disk", "bulge"):
-        radius = catalog[f"{part}_half_light_radius"] * np.sqrt(catalog[f"{part}_axis_ratio"])
+        radius = drawn[f"{part}_half_light_radius"] * np.sqrt(drawn[f"{part}_axis_ratio"])
         smaller = radius[galaxy] < typical_shape()[f"{part}_half_light_radius"]
         assert smaller.mean() == pytest.approx(0.5, abs=0.12)
 
@@ -128,6 +132,27 @@ def test_residual_is_written_as_data_or_as_a_picture(tmp_path):
     for name, start in (("a.fits", b"SIMPLE"), ("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")):
         write_residual(Reconstruction.of(image, truth), tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_catalog_command_draws_both(tmp_path):
+    image = survey_image(150, 200)
+    fits.writeto(tmp_path / "sky.fits", ELECTRONS * image.image)  # a gain of 1
+    write_weights(tmp_path / "weights.safetensors")
+    about = f"--zeropoint {22.5 + 2.5 * np.log10(ELECTRONS)} --gain 1 --fwhm 1.5"
+    about += f" --sky {SKY * ELECTRONS} --checkpoint {tmp_path / 'weights.safetensors'}"
+    words = [str(tmp_path / "sky.fits"), "-o", str(tmp_path / "a.ecsv"), *about.split()]
+    for plot, residual in (("a.gif", "a.fits"), ("a.png", "a.gif")):
+        pictures = ["--plot", str(tmp_path / plot), "--residual", str(tmp_path / residual)]
+        error = CliRunner().invoke(catalog, words + pictures).exception
+        assert isinstance(error, NpecatError) and "a.gif: cannot tell its kind" in str(error)
+    assert not (tmp_path / "a.ecsv").exists()  # known before any work
+    pictures = ["--plot", str(tmp_path / "a.png"), "--residual", str(tmp_path / "a.fits")]
+    CliRunner().invoke(catalog, words + pictures, catch_exceptions=False)
+    n_sources = len(Table.read(tmp_path / "a.ecsv"))
+    with fits.open(tmp_path / "a.fits") as hdus:
+        assert hdus[0].shape == (150, 200)
+        assert hdus["MODEL"].data.any() == (n_sources > 0)
+    assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
 def test_most_crowded_part_is_shown_large():
