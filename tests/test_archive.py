@@ -7,10 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from astropy.config.paths import set_temp_cache
+from astropy.utils.data import is_url_in_cache
 from click.testing import CliRunner
 
 from npecat.fields import fields
-from npecat_sim.archive import ATTEMPTS, download_fields
+from npecat_sim.archive import ATTEMPTS, CACHE, download_fields
 from npecat_sim.errors import NpecatError
 from npecat_sim.library import import_fields
 from tests.survey_files import photofield_data, write_frame, write_photofield
@@ -148,8 +149,9 @@ def test_a_fault_that_stays_is_told_and_leaves_nothing_behind(archive, tmp_path,
     assert "\n" not in message
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["photoField-000094-1.fits"]
     assert archive.requests[FRAME] == (1 if fault == "404" else ATTEMPTS)
+    assert not is_url_in_cache(archive.address + FRAME, pkgname=CACHE)
     archive.faults.clear()
-    check_whole(archive, download(archive, tmp_path / "out"))  # the cache holds nothing bad
+    check_whole(archive, download(archive, tmp_path / "out"))
 
 
 def test_a_field_that_the_run_does_not_have_is_told(archive, tmp_path):

@@ -85,14 +85,14 @@ def test_integers_scales_extensions_and_packing_are_read(tmp_path):
 def test_masked_and_infinite_pixels_hold_no_data_and_do_not_touch_the_sky(tmp_path):
     values = counts()
     values[10, 20] = np.nan
-    values[40:60, 30:40] = 1e5
+    values[50:] = 1e5
     mask = np.zeros(SHAPE, np.uint8)
-    mask[40:60, 30:40] = 4
+    mask[50:] = 4
     mask_path = tmp_path / "mask.fits"
     fits.writeto(mask_path, mask)
     image = open_image(write(tmp_path, values), mask=mask_path, **GIVEN)
     no_data = image.flags == PixelFlag.NO_DATA
-    assert no_data.sum() == 201
+    assert no_data.sum() == 40 * 70 + 1
     assert no_data[10, 20] and not image.image[no_data].any()
     np.testing.assert_allclose(image.background / 0.1, SKY, rtol=0.01)
     fits.writeto(mask_path, mask[1:], overwrite=True)
