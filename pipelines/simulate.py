@@ -9,7 +9,6 @@ from dask.system import CPU_COUNT
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import Location
-from npecat_sim.library import load_library
 from npecat_sim.priors import PRIORS, prior_fields
 from npecat_sim.seeding import SPLITS
 from npecat_sim.simulate import DEFAULT_RENDERER, RENDERERS
@@ -65,7 +64,7 @@ def simulate(
         for split, count, default in zip(SPLITS, given, defaults, strict=True)
     }
     start = time.perf_counter()
-    table = prior_fields(prior, load_library(fields) if fields else None)
+    table = prior_fields(prior, fields)
     if scheduler and scheduler_file:
         raise NpecatError("--scheduler and --scheduler-file both name a cluster; give one")
     if (scheduler or scheduler_file) and workers:

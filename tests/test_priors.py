@@ -1,12 +1,22 @@
 """Which fields each prior draws from, and that held-out ones are never trained on."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
+from npecat_sim.field import SINGLE_FIELD, FieldTable
 from npecat_sim.field_model import DEFAULT_FIELDS, draw_fields
+from npecat_sim.library import load_library, save_library
 from npecat_sim.priors import HELD_OUT, MANY, ONE, prior_fields
+
+
+def saved(folder: Path, n: int) -> tuple[Path, FieldTable]:
+    """A library of n fields, and its content."""
+    path = folder / f"{n}.fits"
+    save_library(draw_fields(n, 7), path)
+    return path, load_library(path)
 
 
 def rows(fields) -> set[tuple[float, ...]]:
@@ -21,22 +31,23 @@ def test_held_out_fields_are_a_fixed_disjoint_set():
     assert prior_fields(HELD_OUT, None).digest == held_out.digest
 
 
-def test_library_is_divided():
-    library = draw_fields(DEFAULT_FIELDS + 30, 7)
-    many, held_out = prior_fields(MANY, library), prior_fields(HELD_OUT, library)
+def test_library_is_divided(tmp_path):
+    path, library = saved(tmp_path, DEFAULT_FIELDS + 30)
+    many, held_out = prior_fields(MANY, path), prior_fields(HELD_OUT, path)
     assert (len(many), len(held_out)) == (DEFAULT_FIELDS, 30)
     assert rows(many) | rows(held_out) == rows(library)
-    assert len(prior_fields(HELD_OUT, draw_fields(3 * DEFAULT_FIELDS, 7))) == DEFAULT_FIELDS
+    large, _ = saved(tmp_path, 3 * DEFAULT_FIELDS)
+    assert len(prior_fields(HELD_OUT, large)) == DEFAULT_FIELDS
 
 
-def test_small_library_leaves_nothing_to_hold_out():
-    library = draw_fields(40, 7)
-    assert prior_fields(MANY, library).digest == library.digest
-    with pytest.raises(NpecatError, match="40 fields and prior many takes 500"):
-        prior_fields(HELD_OUT, library)
+def test_small_library_leaves_nothing_to_hold_out(tmp_path):
+    path, library = saved(tmp_path, 40)
+    assert prior_fields(MANY, path).digest == library.digest
+    with pytest.raises(NpecatError, match=r"40.fits has 40 fields and prior many takes 500"):
+        prior_fields(HELD_OUT, path)
 
 
 def test_one_field_needs_no_library():
     assert prior_fields(ONE, None) is SINGLE_FIELD
     with pytest.raises(NpecatError, match="--fields belongs"):
-        prior_fields(ONE, draw_fields(3, 0))
+        prior_fields(ONE, Path("any.fits"))
