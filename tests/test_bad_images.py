@@ -275,7 +275,7 @@ def hostile_files(folder: Path) -> dict[str, Path]:
 
 
 READ_ALL = """
-import resource, sys
+import sys
 from pathlib import Path
 from npecat_sim.errors import NpecatError
 from npecat_sim.open_image import open_image
@@ -285,7 +285,8 @@ for path in sys.argv[1:]:
             open_image(Path(path), **options)
         except NpecatError as error:
             print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = Path("/proc/self/status").read_text()  # getrusage would tell of the parent too
+print(status.split("VmHWM:")[1].split()[0])
 """
 
 
