@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from astropy.table import Table
 
-from npecat_eval.bins import NONE, Bins, magnitude_bins, selections, snr_bins
+from npecat_eval.bins import MAGNITUDE, NONE, Bins, magnitude_bins, selections, snr_bins
 from npecat_eval.bootstrap import value_and_sigma
 from npecat_eval.bound import Bound
 from npecat_eval.calibration import Pits, calibration_means, p_value_series
@@ -44,7 +44,12 @@ COLUMNS = (
     ("value", "f8", "NaN where there is no source"),
     ("sigma", "f8", "standard deviation by bootstrap over images; of paired differences too"),
     ("n", "i8", "sources, tiles or images that the metric is a mean over; true sources for f1"),
+    ("unit", "U", "of value and sigma; 1 for pure numbers"),
+    ("axis_unit", "U", "of low and high; 1 for pure numbers"),
 )
+
+UNITS = {"percent": "%", "pixel": "pix", "nll": "nat"}
+"""A word of a metric's name -> its unit."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +157,11 @@ def _rows(series: Series) -> Iterator[tuple]:
     """The columns from ``metric`` on, a row a bin."""
     label: Label = series.label
     value, sigma = value_and_sigma(series.samples)
+    words = label.metric.split("_")
+    unit = next((unit for word, unit in UNITS.items() if word in words), "1")
+    axis_unit = "mag" if label.axis in (NONE, MAGNITUDE) else "1"
     for cells in zip(series.low, series.high, value, sigma, series.count, strict=True):
-        yield label.metric, label.sources, label.selection, label.axis, *cells
+        yield label.metric, label.sources, label.selection, label.axis, *cells, unit, axis_unit
 
 
 def _table(rows: list[tuple]) -> Table:

@@ -82,6 +82,14 @@ def test_long_form_is_complete(table):
     assert set(differences["axis"]) == {NONE}
 
 
+def test_every_number_has_its_unit(table):
+    units = {str(row["metric"]): str(row["unit"]) for row in table}
+    assert units["flux_error_percent"] == "%" and units["position_error_pixel"] == "pix"
+    assert units["recall"] == "1"
+    of_axis = {str(row["axis"]): str(row["axis_unit"]) for row in table}
+    assert of_axis == {"none": "mag", "magnitude": "mag", "snr": "1", "false_positive_rate": "1"}
+
+
 def test_written_table_is_the_same_on_rerun(table, tmp_path):
     (tmp_path / "again").mkdir()
     first = written_bytes(tables.write(table, tmp_path, SETTINGS))
