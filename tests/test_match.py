@@ -53,7 +53,7 @@ def shuffled(points: Positions, order: np.ndarray) -> Positions:
 @pytest.mark.parametrize("step", [0.0, 0.5], ids=["random", "tied"])
 def test_equals_brute_force(step):
     generator = np.random.default_rng(1)
-    for _ in range(500):
+    for _ in range(1000):
         truth, detections = (
             random_positions(generator, n, step) for n in generator.integers(0, 6, 2)
         )
