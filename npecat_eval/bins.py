@@ -54,6 +54,13 @@ OVERALL = Bins(NONE, np.array([-np.inf, MAGNITUDE_LIMIT]))
 """One bin of magnitude: all sources of r < 22."""
 
 
+def coordinate(bins: Bins, magnitude: np.ndarray, snr: np.ndarray) -> np.ndarray:
+    """float64 (source,): what the bins divide, of true sources; SNR only of those of r < 22."""
+    if bins.axis == SNR:
+        return np.where(magnitude < MAGNITUDE_LIMIT, snr.astype(np.float64), np.nan)
+    return magnitude
+
+
 def magnitude_bins(true_magnitude: np.ndarray) -> Bins:
     """N_BINS bins that share the true sources equally, from the brightest to MAGNITUDE_LIMIT.
 

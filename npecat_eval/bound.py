@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npecat_eval.bins import NONE, OVERALL, Bins
+from npecat_eval.bins import OVERALL, Bins, coordinate
 from npecat_eval.means import EVERY, Label, Mean, mean_of
 from npecat_sim import compiled
 from npecat_sim.store import Batch
@@ -42,11 +42,10 @@ class Bound:
             "recall": self.snr > DETECTABLE_SNR,
             "flux_error_percent": 100 * MEAN_OVER_SIGMA * self.flux_sigma,
         }
-        bright = np.where(OVERALL.place(self.magnitude) >= 0, self.snr, np.nan)
         means = []
         for metric, value in values.items():
             for bins in (OVERALL, *axes):
-                at = self.magnitude if bins.axis in (NONE, "magnitude") else bright
+                at = coordinate(bins, self.magnitude, self.snr)
                 label = Label(metric, EVERY, axis=bins.axis)
                 means.append(mean_of(label, bins, self.image, at, value, n_images))
         return means

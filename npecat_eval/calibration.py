@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kstest
 
-from npecat_eval.bins import ALL, BRIGHTEST, FAINTEST, within
+from npecat_eval.bins import BRIGHTEST, FAINTEST, OVERALL, within
 from npecat_eval.bootstrap import N_RESAMPLES
 from npecat_eval.means import Label, Mean, Series
 
@@ -101,6 +101,5 @@ def p_value_series(pits: Pits, spans: dict[str, tuple[float, float]]) -> list[Se
             samples = np.full((1 + N_RESAMPLES, 1), np.nan)
             samples[0] = p_value
             count = np.array([chosen.sum()], dtype=np.float64)
-            low, high = (np.array([edge]) for edge in spans[ALL])
-            series.append(Series(label, low, high, samples, count))
+            series.append(Series(label, OVERALL.low, OVERALL.high, samples, count))
     return series

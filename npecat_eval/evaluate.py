@@ -11,10 +11,10 @@ from npecat_eval.bins import MAGNITUDE, NONE, Bins, magnitude_bins, selections, 
 from npecat_eval.bootstrap import value_and_sigma
 from npecat_eval.bound import Bound
 from npecat_eval.calibration import Pits, calibration_means, p_value_series
-from npecat_eval.detection_reliability import detection_reliability
 from npecat_eval.matched import MatchedCatalog
-from npecat_eval.means import Label, Series, resample
+from npecat_eval.means import MATCHED, Label, Series, resample
 from npecat_eval.measurement import f1, flux_ratio_series, measurement_means
+from npecat_eval.reliability import detection_reliability
 from npecat_eval.separation import separation_series
 from npecat_eval.tile_scores import TileScores
 from npecat_sim.catalog import Catalog
@@ -138,8 +138,8 @@ def matched_pits(matched: MatchedCatalog, catalog: PredictedCatalog) -> list[Pit
     position = np.concatenate([pit["x"], pit["y"]])
     twice = (np.tile(values, 2) for values in (estimated, true))
     return [
-        Pits("flux", "matched", image, pit["flux"], estimated, true),
-        Pits("position", "matched", np.tile(image, 2), position, *twice),
+        Pits("flux", MATCHED, image, pit["flux"], estimated, true),
+        Pits("position", MATCHED, np.tile(image, 2), position, *twice),
     ]
 
 

@@ -8,7 +8,7 @@ there is no precision.
 
 import numpy as np
 
-from npecat_eval.bins import MAGNITUDE, NONE, OVERALL, SNR, Bins
+from npecat_eval.bins import NONE, OVERALL, SNR, Bins, coordinate
 from npecat_eval.bootstrap import quotient, resampled_quantiles
 from npecat_eval.matched import MatchedCatalog
 from npecat_eval.means import EVERY, MATCHED, Label, Mean, Series, mean_of
@@ -76,7 +76,7 @@ def flux_ratio_series(matched: MatchedCatalog, axes: list[Bins]) -> list[Series]
     image, ratio = matched.truth["image"][truth], flux_ratio(matched)
     series = []
     for bins in (OVERALL, *axes):
-        at = _coordinate(matched, bins)[truth]
+        at = coordinate(bins, matched.true_magnitude, matched.truth["snr"])[truth]
         place = bins.place(at)
         inside = place >= 0
         low, median, high = resampled_quantiles(
@@ -120,17 +120,9 @@ def _of_truth(
             Label(metric, sources, axis=bins.axis),
             bins,
             image,
-            _coordinate(matched, bins)[rows],
+            coordinate(bins, matched.true_magnitude, matched.truth["snr"])[rows],
             value,
             matched.n_images,
         )
         for bins in (OVERALL, *axes)
     ]
-
-
-def _coordinate(matched: MatchedCatalog, bins: Bins) -> np.ndarray:
-    """float64 (truth,): magnitude, or SNR, NaN where the magnitude is beyond the limit."""
-    if bins.axis in (NONE, MAGNITUDE):
-        return matched.true_magnitude
-    bright = OVERALL.place(matched.true_magnitude) >= 0
-    return np.where(bright, matched.truth["snr"].astype(np.float64), np.nan)

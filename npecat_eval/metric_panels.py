@@ -16,8 +16,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from npecat_eval.bins import ALL, BRIGHTEST, FAINTEST, NONE, SNR
 from npecat_eval.evaluate import BOUND
 from npecat_eval.means import EVERY, MATCHED
+from npecat_eval.reliability import PROBABILITY
 from npecat_eval.style import COLOURS, DASHES, MARKERS
-from npecat_eval.tile_scores import PROBABILITY
 from npecat_eval.wide_tables import TITLES, unique
 
 SELECTIONS = (ALL, BRIGHTEST, FAINTEST)

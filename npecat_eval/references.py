@@ -18,6 +18,7 @@ from npecat_eval.sep_baseline import DETECTION_THRESHOLD, SepSources, measure
 from npecat_sim.files import Location, replacing
 from npecat_sim.progress import progress
 from npecat_sim.store import Contents, Store
+from npecat_train.detections import joined_rows
 
 VERSION = 1
 """Of how the references are made; a higher one makes kept ones anew."""
@@ -57,7 +58,7 @@ def references(store: Store, cache: Path, workers: int) -> References:
             parts.append(part)
             advance(len(images), "")
     made = References(
-        SepSources.concatenate([part.sep for part in parts]),
+        joined_rows([part.sep for part in parts]),
         np.concatenate([part.flux_sigma for part in parts]),
     )
     cache.parent.mkdir(parents=True, exist_ok=True)

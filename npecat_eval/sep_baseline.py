@@ -6,7 +6,7 @@ get the flux of the best-fitting PSF, galaxies a Kron flux; which is which is se
 difference of the two magnitudes.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +18,7 @@ from npecat_sim import psf
 from npecat_sim.catalog import Catalog
 from npecat_sim.errors import NpecatError
 from npecat_sim.units import magnitude
-from npecat_train.detections import Detections
+from npecat_train.detections import Detections, joined_rows
 
 DETECTION_THRESHOLD = 0.8
 """Five joined pixels of the filtered image above this many sigmas of one pixel's noise are a
@@ -54,16 +54,6 @@ class SepSources:
     y: np.ndarray
     psf_flux: np.ndarray
     kron_flux: np.ndarray
-
-    @classmethod
-    def concatenate(cls, parts: "list[SepSources]") -> "SepSources":
-        """The sources of several sets of images, in their order."""
-        return cls(
-            **{
-                field.name: np.concatenate([getattr(part, field.name) for part in parts])
-                for field in fields(cls)
-            }
-        )
 
     @property
     def extent(self) -> np.ndarray:
@@ -125,7 +115,7 @@ def measure(
         image = np.ascontiguousarray(images[row], dtype=np.float64)
         noise = np.sqrt(backgrounds[row].astype(np.float64) / electrons_per_nmgy[row])
         parts.append(_measure_image(row, image, noise, tuple(map(float, psf_parameters[row]))))
-    return SepSources.concatenate(parts)
+    return joined_rows(parts)
 
 
 def _measure_image(

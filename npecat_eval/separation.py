@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npecat_eval.bins import ALL, within
+from npecat_eval.bins import within
 from npecat_eval.bootstrap import N_RESAMPLES, image_weights, quotient
 from npecat_eval.matched import MatchedCatalog
 from npecat_eval.means import MATCHED, Label, Series
@@ -32,7 +32,7 @@ def separation_series(
             matched.n_images,
         )
         count = np.array([chosen.sum()], dtype=np.float64)
-        low, high = (np.array([edge]) for edge in spans[ALL])
+        low, high = (np.array([edge]) for edge in span)
         series.append(Series(Label("auc", MATCHED, selection), low, high, area[:, None], count))
         label = Label("roc", MATCHED, selection, FALSE_POSITIVE_RATE)
         series.append(Series(label, GRID, GRID, curve, np.repeat(count, len(GRID))))

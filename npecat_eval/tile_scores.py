@@ -14,16 +14,11 @@ from torch import Tensor
 from npecat_eval.bins import ALL, within
 from npecat_eval.calibration import Pits
 from npecat_eval.means import EVERY, TILES, Label, Mean
+from npecat_eval.reliability import PROBABILITY_EDGES, reliability_means, reliability_sums
 from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.batch import TrainingBatch
 from npecat_train.forward import image_losses, true_tiles
 from npecat_train.posterior import TilePosterior
-
-PROBABILITY = "probability"
-"""Axis: the predicted probability of a source."""
-
-PROBABILITY_EDGES = np.concatenate([[0.0, 0.01], np.linspace(0.05, 0.95, 19), [0.99, 1.0]])
-"""Bins of the reliability diagram; most tiles are surely empty, some surely not."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,13 @@ class TileScores:
             }
         return cls(
             expected=_numpy(expected),
-            reliability=_reliability(_numpy(probability), _numpy(truth.present)),
+            reliability=reliability_sums(
+                np.repeat(np.arange(len(probability)), probability[0].numel()),
+                _numpy(probability).ravel(),
+                _numpy(truth.present).ravel(),
+                PROBABILITY_EDGES,
+                len(probability),
+            ),
             losses={name: _numpy(loss) for name, loss in losses.items()},
             at_sources={
                 "image": at[0].cpu().numpy() + first_image,
@@ -119,13 +120,11 @@ class TileScores:
         """
         n_images = len(self.expected)
         columns = self.at_sources
-        low, high = (np.array([edge]) for edge in spans[ALL])
 
         def ratio(metric: str, selection: str, total: np.ndarray, count: np.ndarray) -> Mean:
-            label = Label(metric, EVERY, selection)
-            return Mean(
-                label, low, high, total[:, None].astype(float), count[:, None].astype(float)
-            )
+            sums = (part[:, None].astype(float) for part in (total, count))
+            low, high = (np.array([edge]) for edge in spans[selection])
+            return Mean(Label(metric, EVERY, selection), low, high, *sums)
 
         def number(of: np.ndarray, magnitudes: np.ndarray, span: tuple[float, float]) -> np.ndarray:
             return np.bincount(of[within(magnitudes, span)], minlength=n_images)
@@ -141,12 +140,7 @@ class TileScores:
             means.append(ratio(f"nll_{factor}", ALL, losses, ones))
         means.append(ratio("nll", ALL, np.sum(list(self.losses.values()), axis=0), ones))
 
-        n_tiles, probability, n_sources = self.reliability
-        edges = PROBABILITY_EDGES[:-1], PROBABILITY_EDGES[1:]
-        for metric, total in (("source_share", n_sources), ("source_probability", probability)):
-            label = Label(metric, EVERY, ALL, PROBABILITY)
-            means.append(Mean(label, *edges, total, n_tiles))
-        return means
+        return [*means, *reliability_means(EVERY, self.reliability, PROBABILITY_EDGES)]
 
 
 def _expected(posterior: TilePosterior, probability: Tensor, span: tuple[float, float]) -> Tensor:
@@ -159,16 +153,6 @@ def _expected(posterior: TilePosterior, probability: Tensor, span: tuple[float, 
 
 def _flux(posterior: TilePosterior, limit: float) -> Tensor:
     return torch.full_like(posterior.source.logit, flux_of_magnitude(limit))
-
-
-def _reliability(probability: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """See TileScores; probability, present: (image, row, column)."""
-    n_images, n_bins = len(probability), len(PROBABILITY_EDGES) - 1
-    cell = np.clip(np.digitize(probability, PROBABILITY_EDGES) - 1, 0, n_bins - 1)
-    cell += n_bins * np.arange(n_images)[:, None, None]
-    weights = np.ones_like(probability), probability, present.astype(np.float64)
-    sums = [np.bincount(cell.ravel(), w.ravel(), n_images * n_bins) for w in weights]
-    return np.stack(sums).reshape(3, n_images, n_bins)
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

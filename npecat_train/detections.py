@@ -1,10 +1,15 @@
 """Predicted catalogs as point estimates: what a network or a classical tool found in images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from npecat_sim.errors import NpecatError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,18 @@ class Detections:
     @classmethod
     def concatenate(cls, parts: "list[Detections]") -> "Detections":
         """The detections of several batches, in their order."""
-        return cls(
-            **{
-                field.name: np.concatenate([getattr(part, field.name) for part in parts])
-                for field in fields(cls)
-            }
-        )
+        return joined_rows(parts)
+
+
+Columns = TypeVar("Columns", bound="DataclassInstance")
+
+
+def joined_rows(parts: Sequence[Columns]) -> Columns:
+    """Several tables of one kind, dataclasses of arrays (row,), one after the other."""
+    kind = type(parts[0])
+    return kind(
+        **{
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(kind)
+        }
+    )

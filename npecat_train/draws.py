@@ -8,12 +8,13 @@ draws that hold a source is its ``prob_source``, and the mean number of sources,
 the threshold among them, is the sum of the joined probabilities.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from npecat_train.decode import DETECTION_THRESHOLD, NEIGHBOURS, JoinedTiles, edge
+from npecat_train.detections import joined_rows
 from npecat_train.posterior import TilePosterior
 
 MEMBERS = torch.tensor(((0, 0), *NEIGHBOURS))
@@ -49,12 +50,7 @@ def draw_catalogs(
         _draw(posterior, joined, range(first, min(first + at_once, n)), generator)
         for first in range(0, n, at_once)
     ]
-    return CatalogDraws(
-        **{
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(CatalogDraws)
-        }
-    )
+    return joined_rows(parts)
 
 
 def _draw(

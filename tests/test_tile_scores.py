@@ -8,7 +8,8 @@ import torch
 
 from npecat_eval.bins import ALL, Bins, selections, within
 from npecat_eval.calibration import p_values
-from npecat_eval.tile_scores import PROBABILITY_EDGES, TileScores
+from npecat_eval.reliability import PROBABILITY_EDGES
+from npecat_eval.tile_scores import TileScores
 from npecat_sim.units import magnitude
 from npecat_train.batch import TrainingBatch
 from npecat_train.forward import image_losses
