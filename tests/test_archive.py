@@ -6,8 +6,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from astropy.config.paths import set_temp_cache
-from astropy.utils.data import is_url_in_cache
+from astropy.utils.data import get_cached_urls, is_url_in_cache
 from click.testing import CliRunner
 
 from npecat.fields import fields
@@ -78,13 +77,14 @@ def content(tmp_path_factory) -> dict[str, bytes]:
 
 @pytest.fixture
 def archive(content, tmp_path, monkeypatch):
-    """A running server; astropy's cache is a temporary one."""
+    """A running server; astropy's cache is the test's own, as ports, thus addresses, come again."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     archive = Archive(content)
     archive.thread.start()
-    (tmp_path / "cache").mkdir()
-    with set_temp_cache(tmp_path / "cache"):
-        yield archive
+    assert not get_cached_urls(CACHE, on_missing="ignore")
+    yield archive
     archive.stopped.set()
     archive.server.shutdown()
     archive.server.server_close()
@@ -160,7 +160,7 @@ def test_a_field_that_the_run_does_not_have_is_told(archive, tmp_path):
 
 
 def test_offline_is_told(tmp_path):
-    with set_temp_cache(tmp_path), pytest.raises(NpecatError) as refused:
+    with pytest.raises(NpecatError) as refused:
         download_fields(tmp_path / "out", 94, 1, archive="http://127.0.0.1:9", pause=0.0)
     assert "see that you are online" in str(refused.value)
 
