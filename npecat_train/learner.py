@@ -1,4 +1,4 @@
-"""A network in training: its weights, its optimiser, and the step that changes both.
+"""A network in training: its weights, its optimisers, and the step that changes both.
 
 A step never waits for the device: what it returns stays there until somebody reads it.
 """
@@ -13,6 +13,7 @@ from npecat_train.batch import TrainingBatch
 from npecat_train.batch_norm import join_batch_norm
 from npecat_train.checkpoint import RunSettings
 from npecat_train.forward import image_losses, tile_posterior
+from npecat_train.optimisers import load_tensors, make_optimisers, tensors_of
 from npecat_train.parallel import ALONE, Team
 
 FACTORS = ("source", "position", "type", "flux")
@@ -27,7 +28,7 @@ runs gain nothing."""
 
 
 class Learner:
-    """One network and its optimiser on one device, with fresh weights that follow from the seed.
+    """One network and its optimisers on one device, with fresh weights that follow from the seed.
 
     n_steps: optimiser steps of the whole run. team: the processes that train it together.
     """
@@ -41,9 +42,7 @@ class Learner:
         network = settings.build_network().to(device)
         join_batch_norm(network, team)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(), lr=settings.learning_rate, fused=True
-        )
+        self.optimisers = make_optimisers(self.network, settings.schedule)
         # Sums over processes cannot be compiled; the C compiler is PyTorch's own need.
         pays = n_steps >= LEAST_COMPILED_STEPS and team.size == 1 and shutil.which("cc")
         if pays:
@@ -55,16 +54,17 @@ class Learner:
     def step(self, batch: TrainingBatch, learning_rate: float) -> Tensor:
         """One optimiser step on a global batch; returns its mean losses, float32 (factor,)."""
         self.network.train()
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate
+        for optimiser in self.optimisers:
+            optimiser.param_groups[0]["lr"] = learning_rate
         is_whole = len(batch) == self.settings.batch_size
         network = self._whole_batch_network if is_whole else self.network
         losses = self._losses(network, batch).sum(dim=1) / len(batch)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         losses.sum().backward()
         self.team.sum_gradients(self.network.parameters())
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         return self.team.sum(losses.detach())
 
     def validate(self, batches: Iterable[TrainingBatch]) -> dict[str, float]:
@@ -80,26 +80,14 @@ class Learner:
         return dict(zip(FACTORS, means.tolist(), strict=True))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights and the optimiser's moments, by name."""
-        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
-        for index, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{name}": t for name, t in moments.items()}
-        return tensors
+        """Weights and the optimisers' moments, by name."""
+        weights = {f"network.{n}": t for n, t in self.network.state_dict().items()}
+        return weights | {f"optimiser.{n}": t for n, t in tensors_of(self.optimisers).items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of tensors(); raises RuntimeError or KeyError where they do not fit."""
         self.network.load_state_dict(_under("network.", tensors))
-        moments = {}
-        for index, weights in enumerate(self.network.parameters()):
-            moments[index] = _under(f"optimiser.{index}.", tensors)
-            # The fused optimiser walks memory, so a moment must lie there as its weights do.
-            for name in ("exp_avg", "exp_avg_sq"):
-                stored = moments[index][name]
-                if stored.shape != weights.shape:
-                    raise RuntimeError(f"optimiser.{index}.{name} is of shape {list(stored.shape)}")
-                moments[index][name] = torch.empty_like(weights.detach()).copy_(stored)
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        load_tensors(self.optimisers, _under("optimiser.", tensors))
 
     def _losses(self, network: Callable[[Tensor, Tensor], Tensor], batch: TrainingBatch) -> Tensor:
         """Of this process's part of a batch: float32 (factor, image)."""

@@ -203,7 +203,7 @@ def test_damaged_state_is_not_resumed(stores, tmp_path):
     train(stores, tmp_path, epochs=1)
     path = tmp_path / LAST
     tensors, settings, state = checkpoint.load(path)
-    moment = "optimiser.3.exp_avg"
+    moment = "optimiser.1.3.exp_avg"
     damages = {
         "network.head.bias are not finite": {"network.head.bias": torch.tensor([torch.nan])},
         f"does not fit its own settings: {moment} is of shape": {moment: torch.zeros(2)},
