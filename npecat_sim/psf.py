@@ -75,6 +75,11 @@ def profile(parameters: np.ndarray, radius: np.ndarray) -> np.ndarray:
     return scale * (core + second + wing)
 
 
+def scaled(parameters: np.ndarray, factor: float) -> np.ndarray:
+    """The PSF with all its radii ``factor`` times as large; parameters: (6,)."""
+    return parameters * np.array([factor, factor, factor, 1.0, 1.0, 1.0])
+
+
 def fwhm(parameters: np.ndarray) -> float:
     """Pixels: the width of the profile at half of its peak; parameters: (6,).
 

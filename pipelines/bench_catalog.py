@@ -23,6 +23,7 @@ from npecat_train.catalog_files import write_table
 from npecat_train.catalog_table import catalog_table
 from npecat_train.checkpoint import load_network
 from npecat_train.field_catalog import catalog_image
+from npecat_train.star_width import with_width_of_stars
 
 from .bench_simulate import peak_memory
 from .cli import main
@@ -53,9 +54,11 @@ def bench_catalog(image: SurveyImage, checkpoint: Path, rounds: int) -> None:
 
     def npecat() -> int:
         network, settings = load_network(checkpoint)
-        found = catalog_image(network, settings, image)
+        first = catalog_image(network, settings, image).detections
+        known, _ = with_width_of_stars(image, first)
+        found = catalog_image(network, settings, known)
         with TemporaryDirectory() as folder:
-            write_table(catalog_table(found, image, {}), Path(folder) / "catalog.fits")
+            write_table(catalog_table(found, known, {}), Path(folder) / "catalog.fits")
         return len(found.detections)
 
     def sep_as_scored() -> int:

@@ -12,7 +12,8 @@ from npecat_sim.survey_image import SurveyImage
 from npecat_train.catalog_files import check_format, write_table
 from npecat_train.catalog_table import catalog_table, draws_table, provenance
 from npecat_train.checkpoint import load_network
-from npecat_train.field_catalog import read_field
+from npecat_train.field_catalog import catalog_image, read_field
+from npecat_train.star_width import with_width_of_stars
 from npecat_train.weights import digest
 
 from .options import CHECKPOINT_OPTION, FILE, PLOT_OPTION, image_options
@@ -74,8 +75,11 @@ def catalog(
     if samples and output.suffix == ".reg":
         raise NpecatError(f"{output}: regions hold no samples; choose another suffix of --output")
     network, settings = load_network(checkpoint)
+    first = catalog_image(network, settings, image).detections
+    image, width = with_width_of_stars(image, first)
+    click.echo(f"PSF {width}")
     reading = read_field(network, settings, image)
-    about = provenance(image, settings, digest(checkpoint))
+    about = {**provenance(image, settings, digest(checkpoint)), "PSFWIDTH": width}
     found = reading.catalog()
     table = catalog_table(found, image, about)
     write_table(table, output)

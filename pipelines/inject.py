@@ -12,6 +12,7 @@ from npecat_train.catalog_files import write_table
 from npecat_train.checkpoint import load_network
 from npecat_train.detections import Detections
 from npecat_train.field_catalog import catalog_image
+from npecat_train.star_width import with_width_of_stars
 
 from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, image_options
 
@@ -38,6 +39,8 @@ def inject(
     lands within 2 pixels of a source that was there before is left out.
     """
     network, settings = load_network(checkpoint)
+    image, width = with_width_of_stars(image, catalog_image(network, settings, image).detections)
+    click.echo(f"PSF {width}")
     with progress("inject", rounds + 1) as advance:
 
         def catalog(of: SurveyImage) -> Detections:
