@@ -25,6 +25,13 @@ SKY_RADIUS = 1.0
 NEAR_RADIUS = 2 * PIXEL_SCALE
 """Arcsec: a detection farther than 2 pixels from every SDSS source is one that SDSS has not."""
 
+FRAME_SIDES = 2048, 1489
+"""Pixels along x and y of an SDSS frame."""
+
+SDSS_EDGE = 20.0
+"""Pixels from a frame's edge within which SDSS has some sources and measures none: in field 94/1/12
+every row there has the flag EDGE in r, and farther inside only those of large ones have."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -86,6 +93,13 @@ class Comparison:
         """bool (pair,): both say star or both galaxy."""
         called, true = self.called_galaxy[self.match.detection], self.true_galaxy[self.match.truth]
         return called == true
+
+    @cached_property
+    def is_within(self) -> np.ndarray:
+        """bool (detection,): it lies where SDSS measures what it finds."""
+        width, height = FRAME_SIDES
+        x, y = self.catalog.x, self.catalog.y
+        return np.minimum.reduce([x, y, width - 1 - x, height - 1 - y]) >= SDSS_EDGE
 
     @cached_property
     def is_alone(self) -> np.ndarray:

@@ -33,8 +33,9 @@ def summary(comparison: Comparison) -> Table:
     """A row for each range of BINS, then of SUMS.
 
     complete, agree, alone, alone_unflagged: shares (number, and limits of one sigma): of SDSS's
-    sources that are found, of pairs of one type, of detections that SDSS has not, and of these
-    with flags 0. star, galaxy: median ratio of flux to SDSS's, its standard error, and scatter.
+    sources that are found, of pairs of one type, of detections that SDSS has not though it
+    measures there, and of these with flags 0. star, galaxy: median ratio of flux to SDSS's, its
+    standard error, and scatter.
     """
     return Table([_row(comparison, low, high) for low, high in (*BINS, *SUMS)])
 
@@ -43,7 +44,7 @@ def _row(comparison: Comparison, low: float, high: float) -> dict[str, float]:
     true, found = comparison.true_magnitude, comparison.catalog.mag_r
     inside = (true >= low) & (true < high)
     pair = inside[comparison.match.truth]
-    seen = (found >= low) & (found < high)
+    seen = (found >= low) & (found < high) & comparison.is_within
     unflagged = seen & (comparison.catalog.flags == 0)
     galaxy = comparison.true_galaxy[comparison.match.truth]
     return {

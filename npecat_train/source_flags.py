@@ -3,6 +3,7 @@
 from enum import IntFlag
 
 import numpy as np
+from scipy.ndimage import center_of_mass, label
 
 from npecat_sim import psf
 from npecat_sim.survey_image import PixelFlag, SurveyImage
@@ -12,7 +13,8 @@ class SourceFlag(IntFlag):
     """Bits of the column ``flags``: the first four as of pixels, of any within the source's core.
 
     The core is the disc around the source whose radius is the FWHM of the PSF; it holds about four
-    fifths of a star. EDGE: it reaches beyond the image.
+    fifths of a star. EDGE: it reaches beyond the image. HALO: the source lies within HALO_RADII of
+    a saturated star.
     """
 
     NO_DATA = PixelFlag.NO_DATA
@@ -20,6 +22,13 @@ class SourceFlag(IntFlag):
     COSMIC_RAY = PixelFlag.COSMIC_RAY
     INTERPOLATED = PixelFlag.INTERPOLATED
     EDGE = 16
+    HALO = 32
+
+
+HALO_RADII = 10.0
+"""In radii of a disc of as many pixels as are saturated. So far from the stars of r = 10.3 and 14
+in SDSS field 94/1/12 their light is 0.3 sigma of the sky in each pixel, several times what the
+model of the PSF has there, and looks like faint galaxies."""
 
 
 def source_flags(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> np.ndarray:
@@ -34,4 +43,17 @@ def source_flags(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> np.ndarray
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     of_pixels = image.flags[row.clip(0, height - 1), column.clip(0, width - 1)]
     bits = np.where(inside, of_pixels, SourceFlag.EDGE) * in_core
-    return np.bitwise_or.reduce(bits, axis=1).astype(np.uint8)
+    halo = np.where(_in_halo(x, y, image), SourceFlag.HALO, 0)
+    return (np.bitwise_or.reduce(bits, axis=1) | halo).astype(np.uint8)
+
+
+def _in_halo(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> np.ndarray:
+    """bool (n,): whether a source lies in the halo of one of the saturated stars."""
+    touching = np.ones((3, 3))
+    star_of_pixel, n_stars = label(image.flags & PixelFlag.SATURATED, structure=touching)
+    pixels = np.bincount(star_of_pixel.ravel(), minlength=n_stars + 1)[1:]
+    centres = np.reshape(
+        center_of_mass(star_of_pixel > 0, star_of_pixel, range(1, n_stars + 1)), (-1, 2)
+    )
+    distance = np.hypot(y[:, None] - centres[:, 0], x[:, None] - centres[:, 1])
+    return (distance < HALO_RADII * np.sqrt(pixels / np.pi)).any(axis=1)

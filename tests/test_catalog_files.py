@@ -174,7 +174,7 @@ def test_flags_tell_of_bad_pixels_in_the_core_and_of_the_edge(image):
     flagged = replace(image, flags=flags)
     places = {
         (20, 50): SourceFlag.NO_DATA,
-        (43, 51): SourceFlag.SATURATED,
+        (43, 51): SourceFlag.SATURATED | SourceFlag.HALO,
         (60.4, 46.9): SourceFlag.COSMIC_RAY,
         (80, 53): SourceFlag.INTERPOLATED,
         (80, 54): SourceFlag(0),
@@ -188,4 +188,16 @@ def test_flags_tell_of_bad_pixels_in_the_core_and_of_the_edge(image):
     found = [SourceFlag(int(bits)) for bits in source_flags(x, y, flagged)]
     assert found == list(places.values())
     both = source_flags(np.array([1.0]), np.array([50.0]), replace(image, flags=flags | 6))
-    assert both.tolist() == [SourceFlag.SATURATED | SourceFlag.COSMIC_RAY | SourceFlag.EDGE]
+    all_bits = SourceFlag.SATURATED | SourceFlag.COSMIC_RAY | SourceFlag.EDGE | SourceFlag.HALO
+    assert both.tolist() == [all_bits]
+
+
+def test_halo_grows_with_the_saturated_star(image):
+    flags = image.flags.copy()
+    flags[40:44, 30:34] = PixelFlag.SATURATED | PixelFlag.INTERPOLATED  # as a disc of 2.26 pixels
+    flags[100, 120] = PixelFlag.SATURATED
+    flags[10:20, 100:110] = PixelFlag.COSMIC_RAY
+    x = np.array([31.5, 31.5 + 22, 31.5 + 23, 120, 120 + 5.5, 105])
+    y = np.array([41.5, 41.5, 41.5, 100 - 5.5, 100, 26])
+    halo = source_flags(x, y, replace(image, flags=flags)) & SourceFlag.HALO
+    assert (halo > 0).tolist() == [True, True, False, True, True, False]

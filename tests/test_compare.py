@@ -111,6 +111,22 @@ def test_rows_that_are_no_reference_are_not_missed_but_make_no_detection_lonely(
         assert row["complete_n"] == len(rows_between(photoobj, 15, 21)) - 50
 
 
+def test_sdss_is_not_asked_for_what_it_does_not_measure(compared):
+    """Within 20 pixels of the frame's edge a detection is alone for no fault of its own."""
+    photoobj = photoobj_data(N)
+    catalog = catalog_data(photoobj)
+    edge = Table(np.repeat(catalog[:1], 4))
+    edge["x"], edge["y"] = [19.5, 20.5, 2047 - 19.5, 700], [700, 650, 800, 1488 - 19.5]
+    edge["ra"], edge["dec"] = sky_of(edge["x"], edge["y"])
+    edge["mag_r"] = 16.0
+    before = row_of(summary(compared(photoobj, catalog)), 15, 18)
+    comparison = compared(photoobj, Table(np.concatenate([catalog, edge])))
+    row = row_of(summary(comparison), 15, 18)
+    assert comparison.is_alone.sum() == 4
+    assert row["alone_n"] == before["alone_n"] + 1 and row["alone"] * row["alone_n"] == 1
+    assert (disagreements(comparison)["kind"] == "extra").sum() == 4
+
+
 def test_places_of_empty_sky_are_no_sources(compared):
     photoobj = photoobj_data(N)
     catalog = catalog_data(photoobj)
