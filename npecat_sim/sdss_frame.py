@@ -15,7 +15,7 @@ from npecat_sim.field import SkyMap
 from npecat_sim.fits_file import data_at, open_fits
 from npecat_sim.sdss import frame_sky_of
 from npecat_sim.sdss_mask import read_mask
-from npecat_sim.sdss_psf import Identity, psf_and_gain
+from npecat_sim.sdss_psf import Identity, field_optics
 from npecat_sim.survey_image import SurveyImage, survey_image
 
 PACKED = ("", ".gz", ".bz2")
@@ -28,7 +28,8 @@ def read_sdss_frame(path: Path, psf: str | None = None, mask: Path | None = None
     psf: a photoField or psField file, or six numbers (see psf.PARAMETERS); by default the
     photoField or else the psField file beside the frame. mask: an fpM file; by default the one
     beside the frame, if any. The image has one number of electrons a nanomaggy, with the mean of
-    the columns' calibrations. Raises NpecatError, naming the file at fault and what is wrong.
+    the columns' calibrations; its background stands for the detector's dark variance too. Raises
+    NpecatError, naming the file at fault and what is wrong.
     """
     path = Path(path)
     image, wcs, identity, sky_map = _read(path)
@@ -36,14 +37,17 @@ def read_sdss_frame(path: Path, psf: str | None = None, mask: Path | None = None
         psf = _psf_beside(path, identity)
     if mask is None:
         mask = _beside(path, "fpM-{run:06d}-r{camcol}-{field:04d}.fit", identity)
-    parameters, gain = psf_and_gain(psf, identity)
+    optics = field_optics(psf, identity)
+    nmgy_per_count = float(sky_map.calibration.mean(dtype=np.float64))
+    # Noise of the detector cannot be told from that of a sky which is brighter by so much.
+    dark = optics.dark_variance * optics.gain * nmgy_per_count
     run, camcol, field = identity
     return survey_image(
         name=str(path),
         image=image,
-        background=sky_map.cut(0, 0, image.shape),
-        electrons_per_nmgy=gain / float(sky_map.calibration.mean(dtype=np.float64)),
-        psf_parameters=parameters,
+        background=sky_map.cut(0, 0, image.shape) + np.float32(dark),
+        electrons_per_nmgy=optics.gain / nmgy_per_count,
+        psf_parameters=optics.psf,
         flags=None if mask is None else read_mask(mask, identity, image.shape),
         wcs=wcs,
         origin={

@@ -29,10 +29,11 @@ class SurveyImage:
 
     name: of the file, for messages and provenance. image: float32 (y, x), nanomaggies per pixel;
     finite, 0 where flags say NO_DATA. background: float32 (y, x), the sky that was subtracted,
-    nanomaggies per pixel. electrons_per_nmgy: of the whole image. psf_parameters: float64 (6,),
-    see psf.PARAMETERS. flags: uint8 (y, x), bits of PixelFlag. wcs: celestial, of 0-indexed
-    pixels with the centre of the first one at 0 in astropy's pixel_to_world; None if unknown.
-    origin: what identifies the image, such as run, camera column and field; plain values.
+    and as much more as would have the noise of the detector, nanomaggies per pixel.
+    electrons_per_nmgy: of the whole image. psf_parameters: float64 (6,), see psf.PARAMETERS.
+    flags: uint8 (y, x), bits of PixelFlag. wcs: celestial, of 0-indexed pixels with the centre of
+    the first one at 0 in astropy's pixel_to_world; None if unknown. origin: what identifies the
+    image, such as run, camera column and field; plain values.
     """
 
     name: str

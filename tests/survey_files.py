@@ -152,6 +152,7 @@ PSFIELD = {
     "psf_b": 0.05,
     "psf_p0": 0.02,
     "gain": 4.6,
+    "dark_variance": 1.0,
 }
 """Column of HDU 6 -> its r-band value; the other bands hold 100 times more."""
 

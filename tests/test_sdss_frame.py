@@ -51,7 +51,9 @@ def test_a_frame_gives_image_sky_and_coordinates(frame, suffix, pack):
     data = small_frame_data()
     np.testing.assert_array_equal(image.image, data["image"])
     sky = bilinear(data["ALLSKY"], data["YINTERP"], data["XINTERP"]) * data["calibration"]
-    np.testing.assert_allclose(image.background, sky, rtol=1e-6)
+    # n counts of sky have a variance of n / gain counts^2; this field's row is the second.
+    dark = 1.8 * 1.01 * (4.71 * 1.01) * data["calibration"].mean()
+    np.testing.assert_allclose(image.background, sky + dark, rtol=1e-5)
     assert image.image.dtype == image.background.dtype == np.float32
     place = image.wcs.pixel_to_world(10, 20)
     assert (place.ra.deg, place.dec.deg) == pytest.approx(
@@ -89,8 +91,12 @@ def test_a_psf_may_be_given_as_a_file_or_as_numbers(frame, tmp_path):
     elsewhere.mkdir()
     image = open_image(frame, psf=str(write_psfield(elsewhere)))
     np.testing.assert_allclose(image.psf_parameters, PSFIELD_PSF, rtol=1e-6)
+    dark = image.background
     image = open_image(frame, psf=",".join(map(str, PSFIELD_PSF)))
     np.testing.assert_array_equal(image.psf_parameters, PSFIELD_PSF)
+    calibration = small_frame_data()["calibration"].mean()
+    more = (1.8225 * 4.71 - 1.0 * 4.6) * calibration  # camera column 1 against the file's
+    np.testing.assert_allclose(image.background - dark, more, rtol=1e-3)
     calibration = small_frame_data()["calibration"].mean(dtype=np.float64)
     assert image.electrons_per_nmgy == pytest.approx(4.71 / calibration)  # camera column 1
 
@@ -169,7 +175,7 @@ def test_the_real_frame(sdss_dir):
     image = open_image(sdss_dir / "frame-r-000094-1-0012.fits.bz2")
     assert image.image.shape == (1489, 2048)
     assert image.electrons_per_nmgy == pytest.approx(987.3, abs=0.1)
-    assert image.background.mean() == pytest.approx(0.8732, abs=1e-3)
+    assert image.background.mean() == pytest.approx(0.8732 + 0.0409, abs=1e-3)
     counted = {flag.name: np.count_nonzero(image.flags & flag) for flag in PixelFlag}
     assert counted == {"NO_DATA": 0, "SATURATED": 523, "COSMIC_RAY": 495, "INTERPOLATED": 18861}
     of_psfield = open_image(
