@@ -20,8 +20,9 @@ from npecat_train.run import Run
 from npecat_train.schedule import peak_rate
 
 BATCH_SIZES = {"cpu": 16, "cuda": 256}
-"""By type of device. On a CPU, in a fixed time, 16 trains further than 32: the validation loss
-after 30,000 images is 11.8 nats an image against 13.1. A GPU needs more work at a time."""
+"""By type of device. On a CPU the validation loss after 32,000 images is 7.2 nats an image in
+batches of 16 and 7.9 in batches of 32, at the same speed; batches of 8 are a fifth slower. A GPU
+needs more work at a time."""
 
 EPOCHS = {"cpu": 2, "cuda": 50}
 """By type of device, of a store of 210,000 images: an hour on two CPU cores; the paper's."""

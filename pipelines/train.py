@@ -42,7 +42,7 @@ from .options import DATA_OPTION, RUNS_OPTION
     "--schedule",
     type=click.Choice(SCHEDULES),
     default="cosine",
-    help="Learning rate: a cosine after a warm-up, or the paper's steps.",
+    help="A cosine after a warm-up, by Muon and Adam; or the paper's steps, by Adam alone.",
 )
 @click.option(
     "--batch-size",
