@@ -12,6 +12,10 @@ from click.testing import CliRunner
 
 from npecat.bench_catalog import bench_catalog, cut
 from npecat.catalog import catalog
+from npecat_eval.comparison import Comparison
+from npecat_eval.comparison_tables import summary
+from npecat_eval.photoobj import read_photoobj
+from npecat_eval.sky_catalog import read_catalog
 from npecat_sim.errors import NpecatError
 from npecat_train.weights import DEFAULT_WEIGHTS, digest
 from tests.survey_images import ELECTRONS, SKY, survey_image
@@ -85,7 +89,7 @@ def test_image_is_cut_into_pieces_in_order():
 
 
 def test_real_frame(sdss_dir, tmp_path):
-    """The whole field, as in the README, in a process of its own."""
+    """The whole field, as in the README, in a process of its own, beside SDSS's own catalog."""
     out = tmp_path / "catalog.fits"
     frame = sdss_dir / "frame-r-000094-1-0012.fits.bz2"
     command = [sys.executable, "-m", "npecat", "catalog", str(frame), "-o", str(out)]
@@ -94,3 +98,12 @@ def test_real_frame(sdss_dir, tmp_path):
     table = Table.read(out)
     assert 500 < len(table) < 1500 and (table["dec"] > -1.1).all() and (table["ra"] < 337).all()
     assert 0 < (table["flags"] > 0).sum() < 0.3 * len(table)
+    sdss = read_photoobj(sdss_dir / "photoObj-000094-1-0012.fits")
+    rows = {
+        (row["mag_low"], row["mag_high"]): row
+        for row in summary(Comparison.of(read_catalog(out), sdss))
+    }
+    assert rows[-np.inf, 21]["complete"] >= 0.97
+    assert rows[15, 20]["star_ratio"] == pytest.approx(1, abs=0.01)
+    assert rows[15, 20]["agree"] >= 0.98 and rows[20, 21]["agree"] >= 0.94
+    assert rows[15, 21]["alone_unflagged"] <= 0.02
