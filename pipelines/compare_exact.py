@@ -2,7 +2,7 @@
 
 Sources of a test store are drawn at random from those of r < 22 that the network has found. Beside
 its flux and type stand those of the exact posterior of the source, all else known
-(npecat_eval/exact_posterior.py). A minute has about ten sources on a CPU core.
+(npecat_eval/exact_posterior.py). A CPU core does about four sources a minute.
 """
 
 import multiprocessing
