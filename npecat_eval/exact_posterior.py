@@ -32,13 +32,12 @@ N_STAR, N_GALAXY = 3, 9
 class ExactPosterior:
     """flux: float64 (draw,), nanomaggies, with weight (draw,), which sum to 1.
 
-    prob_galaxy: of the source. evaluations: of the likelihood.
+    prob_galaxy: of the source.
     """
 
     flux: np.ndarray
     weight: np.ndarray
     prob_galaxy: float
-    evaluations: int
 
     def flux_quantile(self, probability: float) -> float:
         """Nanomaggies."""
@@ -55,7 +54,7 @@ def exact_posterior(one: Batch, source: int, seed: int) -> ExactPosterior:
     loglikelihood = _loglikelihood(one, source)
     generator = np.random.default_rng(seed)
     log_odds = np.log(PRIOR.galaxy_probability) - np.log1p(-PRIOR.galaxy_probability)
-    fluxes, evidences, evaluations = [], [], 0
+    fluxes, evidences = [], []
     for law, n_parameters in ((PRIOR.star_flux, N_STAR), (PRIOR.galaxy_flux, N_GALAXY)):
         sampler = dynesty.NestedSampler(
             loglikelihood,
@@ -69,13 +68,10 @@ def exact_posterior(one: Batch, source: int, seed: int) -> ExactPosterior:
         results = sampler.results
         fluxes.append(law.quantile(results.samples_equal(rstate=generator)[:, 2]))
         evidences.append(float(results.logz[-1]))
-        evaluations += int(np.sum(results.ncall))
     prob_galaxy = 1 / (1 + np.exp(np.clip(evidences[0] - evidences[1] - log_odds, -700, 700)))
     shares = 1 - prob_galaxy, prob_galaxy
     weights = [np.full(len(f), share / len(f)) for f, share in zip(fluxes, shares, strict=True)]
-    return ExactPosterior(
-        np.concatenate(fluxes), np.concatenate(weights), float(prob_galaxy), evaluations
-    )
+    return ExactPosterior(np.concatenate(fluxes), np.concatenate(weights), float(prob_galaxy))
 
 
 def _loglikelihood(one: Batch, source: int) -> Callable[[np.ndarray], float]:

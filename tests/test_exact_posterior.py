@@ -12,7 +12,7 @@ from npecat_sim.store import Batch
 
 
 def test_quantiles_are_weighted():
-    exact = ExactPosterior(np.array([3.0, 1.0, 2.0]), np.array([0.2, 0.5, 0.3]), 0.5, 0)
+    exact = ExactPosterior(np.array([3.0, 1.0, 2.0]), np.array([0.2, 0.5, 0.3]), 0.5)
     assert [exact.flux_quantile(q) for q in (0.1, 0.49, 0.6, 0.95, 1.0)] == [1, 1, 2, 3, 3]
 
 
