@@ -4,7 +4,8 @@ Every image takes its uniforms from its own stream; the transforms then run over
 a batch at once.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,9 @@ from npecat_sim.seeding import Purpose, stream
 
 IMAGE_SIZE = 80
 """Pixels along each side of a simulated image (Patel et al. 2025)."""
+
+MAX_DENSITY = 0.01
+"""Sources a pixel, 64 an image: then one in 13 tiles that hold a source holds a second one."""
 
 GALAXY_ONLY = (
     "angle",
@@ -90,6 +94,15 @@ class CatalogPrior:
     def to_dict(self) -> dict[str, Any]:
         """All parameters, for the record that a store keeps."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "CatalogPrior":
+        """Inverse of to_dict."""
+        values: dict[str, Any] = {}
+        for parameter in fields(cls):
+            kind, value = parameter.type, content[parameter.name]
+            values[parameter.name] = kind(**value) if is_dataclass(kind) else value  # type: ignore[operator]
+        return cls(**values)
 
     def draw(self, seed: int, split: str, indices: range) -> Catalog:
         """Catalogs of the images ``indices`` of a split; ``snr`` is left NaN for the renderer."""

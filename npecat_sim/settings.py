@@ -11,6 +11,7 @@ from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
 from npecat_sim.units import PIXEL_SCALE
 
 PRIOR = CatalogPrior()
+"""The paper's prior over catalogs."""
 
 
 def settings_of(
@@ -21,6 +22,7 @@ def settings_of(
     seed: int,
     renderer: str,
     images_per_chunk: int,
+    catalog_prior: CatalogPrior = PRIOR,
 ) -> dict[str, Any]:
     """The complete configuration of a store: equal settings mean equal bytes."""
     return {
@@ -35,7 +37,7 @@ def settings_of(
         "images_per_chunk": images_per_chunk,
         "image_size_pixel": IMAGE_SIZE,
         "pixel_scale_arcsec": PIXEL_SCALE,
-        "catalog_prior": PRIOR.to_dict(),
+        "catalog_prior": catalog_prior.to_dict(),
         "fields": fields.source,
         "n_fields": len(fields),
         "n_sky_maps": len(fields.sky_maps),

@@ -19,7 +19,7 @@ from npecat_sim.field import FieldTable
 from npecat_sim.files import Location
 from npecat_sim.lock import locked
 from npecat_sim.observe import observe
-from npecat_sim.prior import IMAGE_SIZE
+from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
 from npecat_sim.progress import progress
 from npecat_sim.provenance import recorded
 from npecat_sim.seeding import Purpose, check_seed, stream
@@ -58,9 +58,10 @@ def simulate_images(
     split: str,
     indices: range,
     draw: Renderer = compiled.draw_sources,
+    catalog_prior: CatalogPrior = PRIOR,
 ) -> store.Batch:
     """Draw catalogs and fields, render, expose and subtract the sky; axes as in schema.arrays."""
-    catalog = PRIOR.draw(seed, split, indices)
+    catalog = catalog_prior.draw(seed, split, indices)
     shape = (len(indices), IMAGE_SIZE, IMAGE_SIZE)
     images, backgrounds = np.empty(shape, np.float32), np.empty(shape, np.float32)
     rows = np.empty(len(indices), dtype=np.int64)
@@ -95,8 +96,11 @@ def run_task(task: Task, fields: FieldTable) -> int:
     """
     if not store_writer.is_finished(task.path, task.chunk):
         seed, split, renderer = (task.settings[name] for name in ("seed", "split", "renderer"))
+        catalog_prior = CatalogPrior.from_dict(task.settings["catalog_prior"])
         with naming(str(task.path)):
-            batch = simulate_images(fields, seed, split, task.images, RENDERERS[renderer])
+            batch = simulate_images(
+                fields, seed, split, task.images, RENDERERS[renderer], catalog_prior
+            )
         store_writer.write_chunk(task.path, task.settings, task.chunk, batch)
     return len(task.images)
 
@@ -122,6 +126,7 @@ def simulate(
     seed: int,
     cluster: Cluster,
     renderer: str = DEFAULT_RENDERER,
+    catalog_prior: CatalogPrior = PRIOR,
     images_per_chunk: int = schema.IMAGES_PER_CHUNK,
     chunks_per_task: int = 1,
     overwrite: bool = False,
@@ -138,7 +143,7 @@ def simulate(
         raise NpecatError("nothing to simulate: give --n, --n-validation or --n-test")
     wanted = {
         store.store_path(folder, split): settings_of(
-            prior, fields, split, n_images, seed, renderer, images_per_chunk
+            prior, fields, split, n_images, seed, renderer, images_per_chunk, catalog_prior
         )
         for split, n_images in counts.items()
         if n_images

@@ -23,7 +23,7 @@ from npecat_sim import files as storage
 from npecat_sim import manifest, schema, store
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import Location, writing
-from npecat_sim.settings import PRIOR
+from npecat_sim.prior import CatalogPrior
 
 RECEIPTS = "receipts"
 
@@ -65,7 +65,7 @@ def _layout(settings_text: str) -> Layout:
             attributes={"unit": spec.unit, "description": spec.description},
             config={"write_empty_chunks": True},
         )
-        for spec in schema.arrays(PRIOR.capacity)
+        for spec in schema.arrays(CatalogPrior.from_dict(settings["catalog_prior"]).capacity)
     }
     metadata = {name: written.pop(name).to_bytes() for name in list(written)}
     return Layout({manifest.METADATA: metadata.pop(manifest.METADATA), **metadata}, arrays, written)

@@ -36,14 +36,16 @@ VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
 """Variant -> prior of its training store (section 7 of the paper)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """Everything that decides what a training run computes.
 
+    start: digest of the checkpoint whose weights the run begins with; None for fresh ones.
     flux: a key of factors.FLUX. schedule: one of schedule.SCHEDULES. learning_rate: its peak.
     """
 
     variant: str
+    start: str | None = None
     store_digest: str
     encoding: Encoding
     standardisation: Standardisation

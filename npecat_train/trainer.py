@@ -18,6 +18,7 @@ from npecat_train.network import NETWORKS
 from npecat_train.parallel import ALONE, Team
 from npecat_train.run import Run
 from npecat_train.schedule import peak_rate
+from npecat_train.start import load_start
 
 BATCH_SIZES = {"cpu": 16, "cuda": 256}
 """By type of device. On a CPU the validation loss after 32,000 images is 7.2 nats an image in
@@ -65,11 +66,13 @@ def train(
     device: torch.device,
     cache: str = "auto",
     team: Team = ALONE,
+    start: Path | None = None,
 ) -> float:
     """Train a variant, or go on with it; returns the lowest validation loss, nats an image.
 
-    cache: see cache.choose_home. Raises NpecatError if another process trains in the folder, if it
-    holds a run of other settings or a damaged checkpoint, and where the loss is not finite.
+    cache: see cache.choose_home. start: the checkpoint that settings.start names.
+    Raises NpecatError if another process trains in the folder, if it holds a run of other settings
+    or a damaged checkpoint, and where the loss is not finite.
     """
     stores = (train_store, validation_store)
     home = choose_home(stores, device, cache, settings.epochs, team.on_this_machine)
@@ -77,6 +80,8 @@ def train(
     n_steps = settings.epochs * n_batches(len(images), settings.batch_size)
     with locked(folder) if team.is_first else nullcontext():
         learner = Learner(settings, device, n_steps, team)
+        if start:
+            load_start(start, learner.network)
         run = Run(settings, folder, learner, len(images), n_steps)
         in_epoch = min(run.state.step * settings.batch_size, len(images))
         with (

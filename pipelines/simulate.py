@@ -1,6 +1,7 @@
 """``npecat simulate``: make the train, validation and test stores of a prior."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,8 +10,10 @@ from dask.system import CPU_COUNT
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import Location
+from npecat_sim.prior import MAX_DENSITY
 from npecat_sim.priors import PRIORS, prior_fields
 from npecat_sim.seeding import SPLITS
+from npecat_sim.settings import PRIOR
 from npecat_sim.simulate import DEFAULT_RENDERER, RENDERERS
 from npecat_sim.simulate import simulate as simulate_stores
 from npecat_sim.store import size_on_disk
@@ -24,6 +27,13 @@ from .options import STORAGE
 @click.option("--n-validation", type=click.IntRange(min=0), help="Default: a seventh of --n.")
 @click.option("--n-test", type=click.IntRange(min=0), help="Default: a fifth of --n.")
 @click.option("--fields", type=click.Path(path_type=Path), help="Field library for many, held_out.")
+@click.option(
+    "--density",
+    type=click.FloatRange(0, MAX_DENSITY, min_open=True),
+    default=PRIOR.density,
+    show_default="the paper's, 4 sources an image",
+    help="Mean number of sources a pixel.",
+)
 @click.option("--seed", type=int, default=0, help="Everything random follows from it.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
 @click.option(
@@ -47,6 +57,7 @@ def simulate(
     n_validation: int | None,
     n_test: int | None,
     fields: Path | None,
+    density: float,
     seed: int,
     workers: int | None,
     threads_per_worker: int,
@@ -72,7 +83,17 @@ def simulate(
     workers = workers or CPU_COUNT
     cluster = Cluster(workers, threads_per_worker, scheduler, scheduler_file)
     out = out or Path("data", prior)
-    paths = simulate_stores(out, prior, table, counts, seed, cluster, renderer, overwrite=overwrite)
+    paths = simulate_stores(
+        out,
+        prior,
+        table,
+        counts,
+        seed,
+        cluster,
+        renderer,
+        replace(PRIOR, density=density),
+        overwrite=overwrite,
+    )
     seconds = time.perf_counter() - start
     over = "1 field" if len(table) == 1 else f"{len(table):,} fields"
     click.echo(f"{sum(counts.values()):,} images over {over} in {seconds:.1f} s")

@@ -16,6 +16,7 @@ from npecat_train.network import NETWORKS
 from npecat_train.parallel import joined
 from npecat_train.plan import TRIAL_STEPS, plan
 from npecat_train.schedule import SCHEDULES
+from npecat_train.start import starting_from
 from npecat_train.trainer import BATCH_SIZES, EPOCHS, run_settings
 from npecat_train.trainer import train as train_variant
 
@@ -49,6 +50,11 @@ from .options import DATA_OPTION, RUNS_OPTION
     type=click.IntRange(min=1),
     help=f"Images a step.  [default: {BATCH_SIZES['cpu']} on a CPU, {BATCH_SIZES['cuda']} on GPUs]",
 )
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Begin with the weights of this checkpoint.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of weights and image order.")
 @click.option(
     "--cache",
@@ -66,6 +72,7 @@ def train(
     epochs: int | None,
     schedule: str,
     batch_size: int | None,
+    start: Path | None,
     seed: int,
     cache: str,
     dry_run: bool,
@@ -91,15 +98,19 @@ def train(
             batch_size or BATCH_SIZES[device.type],
             network,
         )
+        if start:
+            settings = starting_from(start, settings)
         if dry_run:
             show_plan(settings, images, validation, device, cache)
             return
-        start = time.perf_counter()
-        loss = train_variant(settings, images, validation, runs / variant, device, cache, team)
+        began = time.perf_counter()
+        loss = train_variant(
+            settings, images, validation, runs / variant, device, cache, team, start
+        )
         if team.is_first:
             click.echo(
                 f"{variant}: best validation loss {loss:.3f} nats an image, "
-                f"{time.perf_counter() - start:.0f} s on {device.type}; {runs / variant / BEST}"
+                f"{time.perf_counter() - began:.0f} s on {device.type}; {runs / variant / BEST}"
             )
 
 

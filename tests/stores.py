@@ -1,10 +1,12 @@
 """Small stores for tests, made by the real simulator in this process."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from npecat_sim import store, store_writer
 from npecat_sim.field import SINGLE_FIELD, FieldTable
-from npecat_sim.simulate import prepare, run_task, settings_of
+from npecat_sim.settings import PRIOR, settings_of
+from npecat_sim.simulate import prepare, run_task
 
 
 def write_store(
@@ -15,12 +17,15 @@ def write_store(
     seed: int = 0,
     fields: FieldTable = SINGLE_FIELD,
     images_per_chunk: int = 40,
+    density: float = PRIOR.density,
 ) -> Path:
     """A finished store of ``n_images``; returns its path."""
     path = store.store_path(data / prior, split)
-    for task in prepare(
-        path, settings_of(prior, fields, split, n_images, seed, "compiled", images_per_chunk)
-    ):
+    catalogs = replace(PRIOR, density=density)
+    settings = settings_of(
+        prior, fields, split, n_images, seed, "compiled", images_per_chunk, catalogs
+    )
+    for task in prepare(path, settings):
         run_task(task, fields)
     store_writer.seal(path)
     return path

@@ -4,6 +4,7 @@ Each test of a distribution takes the prior as an argument, so that the same che
 true prior passes is seen to fail for a prior with one parameter off by 5 %.
 """
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +40,11 @@ def fits(law, reference) -> bool:
 @pytest.mark.parametrize("name", TABLE_1)
 def test_law_matches_table_1(name):
     assert fits(getattr(CatalogPrior(), name), TABLE_1[name])
+
+
+def test_record_of_a_store_gives_the_prior_back():
+    crowded = replace(CatalogPrior(), density=0.004)
+    assert CatalogPrior.from_dict(json.loads(json.dumps(crowded.to_dict()))) == crowded
 
 
 @pytest.mark.parametrize("factor", [0.95, 1.05])

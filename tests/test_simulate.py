@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from npecat.cli import npecat
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.field import SINGLE_FIELD
+from npecat_sim.settings import PRIOR
 from npecat_sim.simulate import RENDERERS, simulate, simulate_images
 from npecat_sim.store import Store
 from npecat_sim.store_writer import RECEIPTS
@@ -107,6 +109,17 @@ def test_other_settings_under_the_same_name_are_refused(tmp_path):
     simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 0, Cluster())
     with pytest.raises(NpecatError, match=r"with seed = 0 instead of 1, renderer = .* instead of "):
         simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 1, Cluster(), "galsim")
+
+
+def test_density_is_of_the_store(tmp_path):
+    crowded = replace(PRIOR, density=3 * PRIOR.density)
+    options = (tmp_path / "one", "one", SINGLE_FIELD, {"test": 60}, 0, Cluster(), "compiled")
+    store = Store(simulate(*options, crowded)[0], "")
+    assert store.settings["catalog_prior"] == crowded.to_dict()
+    count = store.catalog().count
+    assert abs(count.mean() - 12) < 4 * np.sqrt(12 / 60)
+    with pytest.raises(NpecatError, match=r"catalog_prior.density = 0.001875 instead of 0.000625"):
+        simulate(*options)
 
 
 def test_finished_store_is_left_alone(tmp_path):

@@ -1,0 +1,34 @@
+"""Begin a run with the weights of another: one of crowded images, or of another survey."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from npecat_sim.errors import NpecatError
+from npecat_train.checkpoint import RunSettings, fitting, load
+from npecat_train.network import TileNetwork
+from npecat_train.weights import digest
+
+SHARED = ("variant", "network", "flux", "encoding")
+"""What two runs must have alike for one to go on from the weights of the other."""
+
+
+def starting_from(path: Path, settings: RunSettings) -> RunSettings:
+    """The settings of a run that begins with the weights of a checkpoint.
+
+    Inputs stay standardised as those weights know them, whatever the new store's statistics.
+    Raises NpecatError as checkpoint.load does, and where the networks differ.
+    """
+    _, known, _ = load(path)
+    differing = [name for name in SHARED if getattr(known, name) != getattr(settings, name)]
+    if differing:
+        found, wanted = asdict(known), asdict(settings)
+        told = "; ".join(f"{name} {found[name]}, not {wanted[name]}" for name in differing)
+        raise NpecatError(f"{path} cannot start this run: it has {told}")
+    return replace(settings, standardisation=known.standardisation, start=digest(path))
+
+
+def load_start(path: Path, network: TileNetwork) -> None:
+    """Give a network the weights of a checkpoint; raises NpecatError where they do not fit."""
+    weights, _, _ = load(path)
+    with fitting(path):
+        network.load_state_dict(weights)

@@ -1,0 +1,106 @@
+"""A run that begins with the weights of another one."""
+
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from npecat_sim.errors import NpecatError
+from npecat_sim.store import Store
+from npecat_train import checkpoint, run, trainer
+from npecat_train.cache import CPU, Streamed
+from npecat_train.checkpoint import BEST, LAST
+from npecat_train.loader import batches
+from npecat_train.network import NetworkSize
+from npecat_train.predict import negative_log_likelihoods
+from npecat_train.start import starting_from
+from tests.stores import write_store
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setitem(trainer.NETWORKS, "default", NetworkSize((4,), (), 8, 4, (1,), (1,)))
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """Crowded images, ordinary ones and some to validate on."""
+    data = tmp_path_factory.mktemp("data")
+    crowded = write_store(data, "train", 96, prior="many", seed=1, density=0.003)
+    return [
+        Store(path, "")
+        for path in (crowded, write_store(data, "train", 48), write_store(data, "validation", 16))
+    ]
+
+
+def train(store, validation, folder, start=None, **options):
+    settings = trainer.run_settings("psf_aware", store, epochs=1, **options)
+    if start:
+        settings = starting_from(start, settings)
+    trainer.train(settings, store, validation, folder, CPU, start=start)
+    return folder / BEST
+
+
+@pytest.fixture
+def trained(stores, tmp_path):
+    return train(stores[0], stores[2], tmp_path / "crowded")
+
+
+def test_goes_on_from_those_weights_and_their_standardisation(stores, trained, tmp_path):
+    best = train(stores[1], stores[2], tmp_path / "next", trained)
+    _, first = checkpoint.load_network(trained)
+    _, settings = checkpoint.load_network(best)
+    assert settings.standardisation == first.standardisation
+    assert settings.store_digest == stores[1].digest != first.store_digest
+
+    def loss(path):
+        network, settings = checkpoint.load_network(path)
+        of_images = negative_log_likelihoods(
+            network, settings, batches(Streamed(stores[2], CPU), 16)
+        )
+        return sum(losses.mean() for losses in of_images.values())
+
+    fresh = train(stores[1], stores[2], tmp_path / "fresh")
+    assert loss(best) < min(loss(fresh), loss(trained))
+    # With a rate of nothing the weights stay those of the start.
+    held = replace(starting_from(trained, settings), learning_rate=0.0)
+    trainer.train(held, stores[1], stores[2], tmp_path / "held", CPU, start=trained)
+    before, after = load_file(trained), load_file(tmp_path / "held" / BEST)
+    weights = [name for name in before if "running" not in name and "tracked" not in name]
+    assert all(torch.equal(before[name], after[name]) for name in weights)
+
+
+def test_resumes_to_the_same_bits(stores, trained, tmp_path, monkeypatch):
+    train(stores[1], stores[2], tmp_path / "whole", trained)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "CHECKPOINT_EVERY", 2)
+        patch.setattr(run.Run, "finish_epoch", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        train(stores[1], stores[2], tmp_path / "broken", trained)
+    train(stores[1], stores[2], tmp_path / "broken", trained)
+    assert (tmp_path / "whole" / LAST).read_bytes() == (tmp_path / "broken" / LAST).read_bytes()
+
+
+def test_other_start_is_another_run(stores, trained, tmp_path):
+    train(stores[1], stores[2], tmp_path / "next")
+    with pytest.raises(NpecatError, match="holds a run with start = None, not "):
+        train(stores[1], stores[2], tmp_path / "next", trained)
+
+
+def test_weights_that_do_not_suit_are_refused(stores, trained, tmp_path):
+    settings = trainer.run_settings("psf_aware", stores[1], epochs=1)
+    for change, told in (
+        ({"variant": "psf_unaware"}, "it has variant psf_aware, not psf_unaware$"),
+        ({"flux": "lognormal"}, "it has flux mixture, not lognormal$"),
+        ({"network": trainer.NETWORKS["wide"]}, "it has network "),
+    ):
+        with pytest.raises(NpecatError, match=told):
+            starting_from(trained, replace(settings, **change))
+    tensors, known, state = checkpoint.load(trained)
+    checkpoint.save(trained, {**tensors, "head.bias": torch.zeros(3)}, known, state)
+    with pytest.raises(NpecatError, match=r"does not fit its own settings: .*head.bias"):
+        train(stores[1], stores[2], tmp_path / "next", trained)
+    os.truncate(trained, 5000)
+    with pytest.raises(NpecatError, match="not a whole npecat checkpoint"):
+        starting_from(trained, settings)
