@@ -1,4 +1,4 @@
-"""Batch norm over the global batch of several processes."""
+"""Batch norm over the global batch of several processes, and batch norm that holds still."""
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,13 @@ def join_batch_norm(network: nn.Module, team: Team) -> None:
             for name, child in module.named_children():
                 if isinstance(child, nn.BatchNorm2d):
                     setattr(module, name, GlobalBatchNorm(child, team))
+
+
+def hold_batch_norm(network: nn.Module) -> None:
+    """Make the batch norms of a network in training use, and keep, their running statistics."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from npecat_train.batch import TrainingBatch
-from npecat_train.batch_norm import join_batch_norm
+from npecat_train.batch_norm import hold_batch_norm, join_batch_norm
 from npecat_train.checkpoint import RunSettings
 from npecat_train.forward import image_losses, tile_posterior
 from npecat_train.optimisers import load_tensors, make_optimisers, tensors_of
@@ -51,9 +51,14 @@ class Learner:
             torch.compile(self.network, dynamic=False) if pays else self.network
         )
 
-    def step(self, batch: TrainingBatch, learning_rate: float) -> Tensor:
-        """One optimiser step on a global batch; returns its mean losses, float32 (factor,)."""
+    def step(self, batch: TrainingBatch, learning_rate: float, hold_norm: bool = False) -> Tensor:
+        """One optimiser step on a global batch; returns its mean losses, float32 (factor,).
+
+        hold_norm: see schedule.holds_batch_norm.
+        """
         self.network.train()
+        if hold_norm:
+            hold_batch_norm(self.network)
         for optimiser in self.optimisers:
             optimiser.param_groups[0]["lr"] = learning_rate
         is_whole = len(batch) == self.settings.batch_size

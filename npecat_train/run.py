@@ -19,7 +19,7 @@ from npecat_train import checkpoint, log
 from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import BEST, LAST, SETTINGS, RunSettings
 from npecat_train.learner import FACTORS, Learner
-from npecat_train.schedule import learning_rate
+from npecat_train.schedule import holds_batch_norm, learning_rate
 
 PATIENCE = 10
 """Epochs without a lower validation loss before training stops."""
@@ -95,7 +95,8 @@ class Run:
         state = self.state
         choice = np.random.default_rng((self.settings.seed, state.epoch, state.step)).integers(8)
         batch = batch.turned(int(choice) % 4, bool(choice >= 4))
-        losses = self.learner.step(batch, self._rate(self.steps_done)).double()
+        hold_norm = holds_batch_norm(self.settings.schedule, self.steps_done, self.n_steps)
+        losses = self.learner.step(batch, self._rate(self.steps_done), hold_norm).double()
         if self.steps_done == 0:
             self._smooth.copy_(losses)
         self._smooth.lerp_(losses, SMOOTHING)

@@ -1,4 +1,4 @@
-"""The learning rate of every step."""
+"""The learning rate of every step, and when batch norm holds still."""
 
 import math
 
@@ -15,6 +15,10 @@ behind it after half of 32,000 images, and no better in batches of 32 after all 
 WARM_UP_STEPS, WARM_UP_SHARE = 200, 0.1
 """The cosine begins with a linear rise over so many steps, at most this share of all: Adam has not
 yet seen how large the gradients are."""
+
+HELD_SHARE = 0.15
+"""Of a run's last steps. Statistics of a batch are noise to an image, which a network that sees
+them moving can only answer with wider posteriors, of bright sources above all."""
 
 
 def peak_rate(schedule: str, batch_size: int) -> float:
@@ -36,3 +40,8 @@ def learning_rate(schedule: str, peak: float, step: int, n_steps: int) -> float:
     if step < rise:
         return peak * (step + 1) / (rise + 1)
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / (n_steps - rise)))
+
+
+def holds_batch_norm(schedule: str, step: int, n_steps: int) -> bool:
+    """Whether batch norm takes its running statistics for what they are, as in inference."""
+    return schedule != "paper" and step >= (1 - HELD_SHARE) * n_steps

@@ -21,8 +21,8 @@ def main(data: Path, out: Path) -> None:
     forward.has_bfloat16 = lambda device: False
     steps, whole_step = [], Learner.step
 
-    def told(learner, batch, rate):
-        losses = whole_step(learner, batch, rate)
+    def told(learner, batch, rate, hold_norm):
+        losses = whole_step(learner, batch, rate, hold_norm)
         steps.append({"images": batch.images[:, 0, 0].tolist(), "losses": losses.tolist()})
         return losses
 

@@ -57,6 +57,19 @@ def test_a_step_reads_nothing_from_the_device(store, settings):
     assert seen.names & WAITING == {"_local_scalar_dense", "nonzero"}  # it does see them
 
 
+def test_held_batch_norm_keeps_its_statistics_and_the_weights_move(store, settings):
+    one = Learner(settings, CPU, n_steps=3)
+    batch = next(batches(Streamed(store, CPU), 16))
+    one.step(batch, 1e-3)
+    for hold in (True, False):
+        before = {name: value.clone() for name, value in one.network.state_dict().items()}
+        one.step(batch, 1e-3, hold)
+        after = one.network.state_dict()
+        kept = {name for name, value in after.items() if torch.equal(value, before[name])}
+        statistics = {name for name in after if "running" in name or "tracked" in name}
+        assert kept == (statistics if hold else set())
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # its own
 def test_compiled_step_equals_the_plain_one(store, settings, monkeypatch):
@@ -66,8 +79,9 @@ def test_compiled_step_equals_the_plain_one(store, settings, monkeypatch):
     assert plain._whole_batch_network is plain.network
     assert compiled._whole_batch_network is not compiled.network
     for batch in batches(Streamed(store, CPU), 16):
-        losses = [one.step(batch, 1e-3) for one in (plain, compiled)]
-        torch.testing.assert_close(*losses, rtol=2e-2, atol=1e-2)
+        for hold in (False, True):
+            losses = [one.step(batch, 1e-3, hold) for one in (plain, compiled)]
+            torch.testing.assert_close(*losses, rtol=2e-2, atol=1e-2)
 
 
 @pytest.mark.gpu

@@ -2,7 +2,13 @@
 
 import pytest
 
-from npecat_train.schedule import SCHEDULES, WARM_UP_STEPS, learning_rate, peak_rate
+from npecat_train.schedule import (
+    SCHEDULES,
+    WARM_UP_STEPS,
+    holds_batch_norm,
+    learning_rate,
+    peak_rate,
+)
 
 
 def rates(schedule: str, n_steps: int, peak: float = 1.0) -> list[float]:
@@ -39,3 +45,8 @@ def test_rate_goes_with_the_root_of_the_batch():
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_rate_depends_on_the_step_of_the_run_alone(schedule):
     assert learning_rate(schedule, 2.0, 30, 50) == 2 * learning_rate(schedule, 1.0, 30, 50) > 0
+
+
+def test_batch_norm_holds_still_in_the_last_steps():
+    assert [holds_batch_norm("cosine", step, 20) for step in range(20)] == [False] * 17 + [True] * 3
+    assert not any(holds_batch_norm("paper", step, 20) for step in range(20))
