@@ -3,7 +3,7 @@
 A field is drawn independently of the catalog, p(z) p(background, PSF).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
@@ -88,7 +88,8 @@ class FieldTable:
     dark_variance: float64 (n,) counts^2. nmgy_per_count: float64 (n,).
     sky_maps: row of a field -> its SkyMap, for fields whose frame file is known.
     source: where the fields come from: "one", "embedded" (the description in the package) or
-    "library" (imported by the user).
+    "library" (imported by the user). irregularity: the largest rms departure of a PSF from the
+    circular profile, as a share of its peak (irregular_psf.py).
     """
 
     identity: np.ndarray
@@ -100,6 +101,7 @@ class FieldTable:
     nmgy_per_count: np.ndarray
     sky_maps: dict[int, SkyMap]
     source: str
+    irregularity: float = 0.0
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -125,7 +127,7 @@ class FieldTable:
         """The given rows, in the given order; rows: integers (m,)."""
         columns = {name: getattr(self, name)[rows] for name in ("identity", "psf", *SCALARS)}
         maps = {new: self.sky_maps[old] for new, old in enumerate(rows) if old in self.sky_maps}
-        return FieldTable(**columns, sky_maps=maps, source=self.source)
+        return replace(self, **columns, sky_maps=maps)
 
     def check(self, where: str) -> None:
         """Raise NpecatError, naming ``where``, the row and the column, on unphysical values."""

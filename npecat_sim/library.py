@@ -103,7 +103,7 @@ def load_library(path: Path) -> FieldTable:
         table = FieldTable(
             identity=identity,
             psf=np.stack([column(fields, name.upper()) for name in PARAMETERS], axis=1),
-            **{name: column(fields, name.upper()) for name in SCALARS},
+            **{name: column(fields, name.upper()) for name in SCALARS},  # type: ignore[arg-type]
             sky_maps=sky_maps,
             source="library",
         )
@@ -155,7 +155,7 @@ def import_fields(paths: Iterable[Path]) -> FieldTable:
         name: np.concatenate([getattr(table, name) for table in tables])
         for name in ("psf", *SCALARS)
     }
-    return FieldTable(identity=identity, **columns, sky_maps=sky_maps, source="library")
+    return FieldTable(identity, **columns, sky_maps=sky_maps, source="library")  # type: ignore[arg-type]
 
 
 def _rows(identity: np.ndarray, source_of: list[str]) -> dict[tuple[int, ...], int]:

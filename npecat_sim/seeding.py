@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     NOISE = 2
     INJECTION = 3
     INJECTION_NOISE = 4
+    PSF_KERNEL = 5
 
 
 def check_seed(seed: int) -> None:

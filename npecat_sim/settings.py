@@ -42,6 +42,7 @@ def settings_of(
         "n_fields": len(fields),
         "n_sky_maps": len(fields.sky_maps),
         "fields_sha256": fields.digest,
+        "psf_irregularity": fields.irregularity,
     }
 
 

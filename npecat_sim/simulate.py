@@ -17,6 +17,7 @@ from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError, naming
 from npecat_sim.field import FieldTable
 from npecat_sim.files import Location
+from npecat_sim.irregular_psf import convolved, draw_kernel
 from npecat_sim.lock import locked
 from npecat_sim.observe import observe
 from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
@@ -74,6 +75,10 @@ def simulate_images(
             background = fields.background(row, IMAGE_SIZE, field_stream)
             sky_sigma = float(np.sqrt(background.mean() / electrons_per_nmgy))
             drawn = draw(sources, fields.psf[row], IMAGE_SIZE, sky_sigma)
+            if fields.irregularity:
+                kernel_stream = stream(seed, split, index, Purpose.PSF_KERNEL)
+                kernel = draw_kernel(fields.psf[row], fields.irregularity, kernel_stream)
+                drawn = convolved(drawn, kernel)
             noise_stream = stream(seed, split, index, Purpose.NOISE)
             image, snr = observe(drawn, background, electrons_per_nmgy, noise_stream)
             images[position], backgrounds[position] = image, background

@@ -10,6 +10,7 @@ from dask.system import CPU_COUNT
 from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import Location
+from npecat_sim.irregular_psf import MAX_IRREGULARITY
 from npecat_sim.prior import MAX_DENSITY
 from npecat_sim.priors import PRIORS, prior_fields
 from npecat_sim.seeding import SPLITS
@@ -33,6 +34,13 @@ from .options import STORAGE
     default=PRIOR.density,
     show_default="the paper's, 4 sources an image",
     help="Mean number of sources a pixel.",
+)
+@click.option(
+    "--psf-irregularity",
+    type=click.FloatRange(0, MAX_IRREGULARITY),
+    default=0.0,
+    show_default=True,
+    help="Largest rms departure of PSFs from the circular profile, as a share of the peak.",
 )
 @click.option("--seed", type=int, default=0, help="Everything random follows from it.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
@@ -58,6 +66,7 @@ def simulate(
     n_test: int | None,
     fields: Path | None,
     density: float,
+    psf_irregularity: float,
     seed: int,
     workers: int | None,
     threads_per_worker: int,
@@ -75,7 +84,7 @@ def simulate(
         for split, count, default in zip(SPLITS, given, defaults, strict=True)
     }
     start = time.perf_counter()
-    table = prior_fields(prior, fields)
+    table = replace(prior_fields(prior, fields), irregularity=psf_irregularity)
     if scheduler and scheduler_file:
         raise NpecatError("--scheduler and --scheduler-file both name a cluster; give one")
     if (scheduler or scheduler_file) and workers:

@@ -1,0 +1,74 @@
+"""PSFs that depart from the circular profile."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from npecat.cli import npecat
+from npecat_sim import psf
+from npecat_sim.field import SINGLE_FIELD
+from npecat_sim.field_model import default_fields
+from npecat_sim.irregular_psf import convolved, draw_kernel
+from npecat_sim.simulate import simulate_images
+from npecat_sim.store import Store
+
+LARGEST = 0.03
+SIDE = np.arange(-12.0, 13.0)
+Y, X = np.meshgrid(SIDE, SIDE, indexing="ij")
+
+
+def star(parameters):
+    return psf.profile(parameters, np.hypot(Y, X)).astype(np.float32)
+
+
+def departure(parameters, kernel) -> float:
+    """Rms of the change within 5 pixels, as a share of the peak."""
+    before = star(parameters)
+    change = convolved(before[None], kernel)[0] - before
+    return float(np.sqrt(np.mean(change[np.hypot(Y, X) <= 5] ** 2)) / before.max())
+
+
+def test_departures_are_uniform_up_to_the_largest():
+    fields, generator = default_fields(), np.random.default_rng(0)
+    found = np.array([departure(p, draw_kernel(p, LARGEST, generator)) for p in fields.psf[:200]])
+    assert 0.95 * LARGEST < found.max() < 1.01 * LARGEST
+    assert np.median(found) == pytest.approx(LARGEST / 2, rel=0.15)
+
+
+def test_flux_and_centroid_stay_and_the_shape_does_not():
+    parameters, generator = SINGLE_FIELD.psf[0], np.random.default_rng(1)
+    before, axes = star(parameters), []
+    for _ in range(50):
+        kernel = draw_kernel(parameters, LARGEST, generator)
+        assert kernel.sum() == pytest.approx(1)
+        after = convolved(before[None], kernel)[0]
+        assert after.min() >= 0 and after.sum() == pytest.approx(before.sum(), rel=1e-3)
+        core = after * (np.hypot(Y, X) <= 8)
+        centre = [float((axis * core).sum() / core.sum()) for axis in (Y, X)]
+        assert np.abs(centre).max() < 0.02
+        axes.append([(core * X**2).sum() - (core * Y**2).sum(), (core * X * Y).sum()])
+    assert np.std(axes, axis=0).min() > 0.02  # pixel^2: an ellipticity of a per cent or so
+
+
+def test_images_differ_from_the_regular_ones_by_the_light_of_sources_alone():
+    irregular = replace(SINGLE_FIELD, irregularity=LARGEST)
+    some, again, regular = (
+        simulate_images(fields, 3, "test", range(6))
+        for fields in (irregular, irregular, SINGLE_FIELD)
+    )
+    assert np.array_equal(some.images, again.images)
+    assert np.array_equal(some.catalog["flux"], regular.catalog["flux"], equal_nan=True)
+    change = np.abs(some.images - regular.images).reshape(6, -1)
+    assert (change.max(axis=1) > 5e-4).all() and np.median(change) < 1e-5
+
+
+def test_the_command_keeps_it_in_the_store(tmp_path):
+    options = ["simulate", "--prior", "one", "--n", "4", "--out", str(tmp_path), "--workers", "1"]
+    done = CliRunner().invoke(npecat, [*options, "--psf-irregularity", "0.03"])
+    assert done.exit_code == 0, done.output
+    assert Store(tmp_path / "train.zarr", "").settings["psf_irregularity"] == LARGEST
+    other = CliRunner().invoke(npecat, options)
+    assert "psf_irregularity = 0.03 instead of 0.0;" in str(other.exception)
+    assert CliRunner().invoke(npecat, [*options, "--psf-irregularity", "0.2"]).exit_code == 2
