@@ -50,7 +50,7 @@ class NetworkSize:
 
 
 NETWORKS = {
-    "default": NetworkSize((16,), (32, 32), 64, 32, (4, 4, 4, 4), (1, 1, 2, 1)),
+    "default": NetworkSize((16,), (32, 32), 64, 32, (9, 10), (1, 2)),
     "wide": NetworkSize((64,) * 6, (), 128, 192, (5, 5, 6), (1, 1, 1)),
 }
 """Networks of 48 blocks by name. ``wide`` has the proportions of the paper's ancestor: 7.3 M

@@ -25,20 +25,20 @@ from .bench_train import rates_in_turn
 from .cli import main
 from .options import DATA_OPTION
 
-DEFAULT = NETWORKS["default"]
+SHORT = replace(NETWORKS["default"], bottlenecks=(4, 4, 4, 4), dilations=(1, 1, 2, 1))
 
 CANDIDATES = {
-    "default": DEFAULT,
-    "straight to the tiles": replace(DEFAULT, half_channels=(), bottlenecks=(4, 4, 4, 5)),
+    "four short modules": SHORT,
+    "straight to the tiles": replace(SHORT, half_channels=(), bottlenecks=(4, 4, 4, 5)),
     "four half-resolution blocks": replace(
-        DEFAULT, half_channels=(32, 32, 32, 32), bottlenecks=(4, 4, 4, 3)
+        SHORT, half_channels=(32, 32, 32, 32), bottlenecks=(4, 4, 4, 3)
     ),
-    "narrower half-resolution": replace(DEFAULT, half_channels=(24, 24)),
-    "two full-resolution blocks": replace(DEFAULT, pixel_channels=(8, 16), half_channels=(32,)),
-    "narrower at the tiles": replace(DEFAULT, channels=48, hidden_channels=24),
-    "wider bottlenecks": replace(DEFAULT, hidden_channels=48),
-    "wider at the tiles": replace(DEFAULT, channels=96, hidden_channels=48),
-    "two long modules": replace(DEFAULT, bottlenecks=(9, 10), dilations=(1, 2)),
+    "narrower half-resolution": replace(SHORT, half_channels=(24, 24)),
+    "two full-resolution blocks": replace(SHORT, pixel_channels=(8, 16), half_channels=(32,)),
+    "narrower at the tiles": replace(SHORT, channels=48, hidden_channels=24),
+    "wider bottlenecks": replace(SHORT, hidden_channels=48),
+    "wider at the tiles": replace(SHORT, channels=96, hidden_channels=48),
+    "two long modules": NETWORKS["default"],
 }
 """Name -> size; all have 48 blocks and at most 0.6 GMAC an image."""
 
