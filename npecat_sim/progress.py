@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,29 +12,32 @@ SECONDS_BETWEEN_LINES = 15.0
 
 Advance = Callable[[int, str], None]
 
+Laps = tuple[str, Sequence[int]]
+"""What the parts of the whole are called, and the length of each."""
+
 
 @contextmanager
 def progress(
-    label: str, total: int, done: int = 0, unit: str = "images", lap: tuple[str, int] | None = None
+    label: str, total: int, done: int = 0, unit: str = "images", laps: Laps | None = None
 ) -> Iterator[Advance]:
     """Show progress over ``total`` images on standard error; yields ``advance(images, note)``.
 
     done: images that an earlier run has finished; they do not count towards the rate.
-    unit: what is counted, where it is not images. lap: name and length of the equal parts of the
-    whole; the present one gets a bar of its own.
+    unit: what is counted, where it is not images. laps: parts of the whole; the present one gets
+    a bar of its own.
     """
     console = Console(file=sys.stderr)
     if console.is_terminal:
-        shown = _bar(console, label, total, done, unit, lap)
+        shown = _bar(console, label, total, done, unit, laps)
     else:
-        shown = _lines(label, total, done, unit, lap)
+        shown = _lines(label, total, done, unit, laps)
     with shown as advance:
         yield advance
 
 
 @contextmanager
 def _bar(
-    console: Console, label: str, total: int, done: int, unit: str, lap: tuple[str, int] | None
+    console: Console, label: str, total: int, done: int, unit: str, laps: Laps | None
 ) -> Iterator[Advance]:
     columns = (
         TextColumn("{task.description}"),
@@ -48,25 +51,23 @@ def _bar(
     completed = done
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(label, total=total, completed=done, rate="", note="")
-        lap_task = bar.add_task("", total=lap[1], rate="", note="") if lap else None
+        lap_task = bar.add_task("", total=1, rate="", note="") if laps else None
 
         def advance(images: int, note: str) -> None:
             nonlocal completed
             completed += images
             rate = f"{(completed - done) / _seconds_since(start):,.0f} {unit}/s"
             bar.update(task, completed=completed, rate=rate, note=note)
-            if lap and lap_task is not None:
-                number, within = _lap(completed, lap[1])
-                name = f"{lap[0]} {number} of {total // lap[1]}"
-                bar.update(lap_task, description=name, completed=within)
+            if laps and lap_task is not None:
+                number, within = _lap(completed, laps[1])
+                name, length = f"{laps[0]} {number} of {len(laps[1])}", laps[1][number - 1]
+                bar.update(lap_task, description=name, completed=within, total=length)
 
         yield advance
 
 
 @contextmanager
-def _lines(
-    label: str, total: int, done: int, unit: str, lap: tuple[str, int] | None
-) -> Iterator[Advance]:
+def _lines(label: str, total: int, done: int, unit: str, laps: Laps | None) -> Iterator[Advance]:
     start = printed = time.perf_counter()
     completed = done
 
@@ -79,16 +80,19 @@ def _lines(
             rate = (completed - done) / _seconds_since(start)
             line = f"{label}: {completed:,} of {total:,} {unit}, {rate:,.0f} {unit}/s"
             left = f"{(total - completed) / rate:,.0f} s left" if rate else ""
-            part = f"{lap[0]} {_lap(completed, lap[1])[0]} of {total // lap[1]}" if lap else ""
+            part = f"{laps[0]} {_lap(completed, laps[1])[0]} of {len(laps[1])}" if laps else ""
             print(", ".join(filter(None, (line, left, part, note))), file=sys.stderr, flush=True)
 
     yield advance
 
 
-def _lap(completed: int, length: int) -> tuple[int, int]:
+def _lap(completed: int, lengths: Sequence[int]) -> tuple[int, int]:
     """The number of the present part, from 1, and how much of it is done."""
-    number = max(1, -(-completed // length))
-    return number, completed - (number - 1) * length
+    number, before = 1, 0
+    while number < len(lengths) and completed > before + lengths[number - 1]:
+        before += lengths[number - 1]
+        number += 1
+    return number, completed - before
 
 
 def _seconds_since(start: float) -> float:

@@ -9,7 +9,7 @@ rename replaces both.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,18 @@ VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
 """Variant -> prior of its training store (section 7 of the paper)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RunSettings:
     """Everything that decides what a training run computes.
 
     start: digest of the checkpoint whose weights the run begins with; None for fresh ones.
+    first_digest: of the store that the run passes over before all epochs; None for none.
     flux: a key of factors.FLUX. schedule: one of schedule.SCHEDULES. learning_rate: its peak.
     """
 
     variant: str
-    start: str | None = None
+    start: str | None = field(default=None, kw_only=True)
+    first_digest: str | None = field(default=None, kw_only=True)
     store_digest: str
     encoding: Encoding
     standardisation: Standardisation

@@ -47,8 +47,11 @@ def plan(
     validation_store: Store,
     device: torch.device,
     cache: str,
+    first: Store | None = None,
 ) -> Plan:
     """Time some steps and a validation on real images, and scale them up.
+
+    first: see trainer.train.
 
     Raises NpecatError as choose_home does.
     """
@@ -58,7 +61,8 @@ def plan(
     learner = Learner(settings, device, n_steps=0)
     training = _seconds(lambda: float(learner.step(batch, 0.0).sum()))
     validating = _seconds(lambda: learner.validate([batch]))
-    an_epoch = (training * len(train_store) + validating * len(validation_store)) / len(batch)
+    passes = ([first] if first else []) + [train_store] * settings.epochs
+    n_images = sum(map(len, passes)), len(passes) * len(validation_store)
     if device.type == "cuda":
         process_bytes = torch.cuda.max_memory_allocated(device)
     else:
@@ -66,12 +70,12 @@ def plan(
     return Plan(
         n_parameters=sum(weights.numel() for weights in learner.network.parameters()),
         gmac=gmac(learner.network, settings, batch.rows(0, 1)),
-        n_steps=settings.epochs * n_batches(len(train_store), settings.batch_size),
+        n_steps=sum(n_batches(len(store), settings.batch_size) for store in passes),
         home=home,
         cache_bytes=sum(map(bytes_of, stores)) if home else 0,
         process_bytes=process_bytes,
         images_per_second=len(batch) / training,
-        seconds=settings.epochs * an_epoch,
+        seconds=(training * n_images[0] + validating * n_images[1]) / len(batch),
     )
 
 

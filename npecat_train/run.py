@@ -7,6 +7,7 @@ the log is written from what the last checkpoint tells: whatever is lost by a ki
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from npecat_train import checkpoint, log
 from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import BEST, LAST, SETTINGS, RunSettings
 from npecat_train.learner import FACTORS, Learner
+from npecat_train.loader import n_batches
 from npecat_train.schedule import holds_batch_norm, learning_rate
 
 PATIENCE = 10
@@ -48,15 +50,15 @@ class State:
 class Run:
     """One run in its folder; goes on from the last checkpoint if there is one.
 
-    n_images: of the training store. Raises NpecatError if the folder holds a run of other settings
+    passes: images of each epoch. Raises NpecatError if the folder holds a run of other settings
     or a checkpoint that is damaged.
     """
 
     def __init__(
-        self, settings: RunSettings, folder: Path, learner: Learner, n_images: int, n_steps: int
+        self, settings: RunSettings, folder: Path, learner: Learner, passes: Sequence[int]
     ):
-        self.settings, self.folder, self.learner = settings, folder, learner
-        self.n_images, self.n_steps = n_images, n_steps
+        self.settings, self.folder, self.learner, self.passes = settings, folder, learner, passes
+        self.n_steps = self._steps_of(len(passes))
         self.state = State()
         self._smooth, self._epoch_sum = torch.zeros(
             (2, len(FACTORS)), dtype=torch.float64, device=learner.device
@@ -75,19 +77,21 @@ class Run:
             self.board = log.TensorBoard(folder, first_epoch=self.state.epoch + 1)
 
     @property
-    def steps_an_epoch(self) -> int:
-        """Optimiser steps of an epoch."""
-        return self.n_steps // self.settings.epochs
-
-    @property
     def steps_done(self) -> int:
         """Optimiser steps from the start of the run."""
-        return self.state.epoch * self.steps_an_epoch + self.state.step
+        return self._steps_of(self.state.epoch) + self.state.step
+
+    @property
+    def images_done(self) -> int:
+        """Images from the start of the run."""
+        before = sum(self.passes[: self.state.epoch])
+        in_epoch = self.state.step * self.settings.batch_size
+        return min(before + in_epoch, sum(self.passes[: self.state.epoch + 1]))
 
     @property
     def is_finished(self) -> bool:
         """True after the last epoch, or when the validation loss has long ceased to fall."""
-        done = self.state.epoch >= self.settings.epochs
+        done = self.state.epoch >= len(self.passes)
         return done or self.state.epochs_without_gain >= PATIENCE
 
     def train_step(self, batch: TrainingBatch) -> None:
@@ -97,7 +101,7 @@ class Run:
         batch = batch.turned(int(choice) % 4, bool(choice >= 4))
         hold_norm = holds_batch_norm(self.settings.schedule, self.steps_done, self.n_steps)
         losses = self.learner.step(batch, self._rate(self.steps_done), hold_norm).double()
-        if self.steps_done == 0:
+        if state.step == 0:
             self._smooth.copy_(losses)
         self._smooth.lerp_(losses, SMOOTHING)
         self._epoch_sum.add_(losses, alpha=len(batch))
@@ -116,9 +120,9 @@ class Run:
         state, loss = self.state, sum(validation.values())
         row: log.Row = {
             "epoch": state.epoch + 1,
-            "images": (state.epoch + 1) * self.n_images,
+            "images": self.images_done,
             "rate": self._rate(self.steps_done - 1),
-            "train": float(self._epoch_sum.sum()) / self.n_images,
+            "train": float(self._epoch_sum.sum()) / self.passes[state.epoch],
             "validation": loss,
             **validation,
         }
@@ -166,6 +170,9 @@ class Run:
             self._smooth.copy_(tensors["loss.smooth"])
             self._epoch_sum.copy_(tensors["loss.epoch_sum"])
             self.learner.load(tensors)
+
+    def _steps_of(self, n_epochs: int) -> int:
+        return sum(n_batches(n, self.settings.batch_size) for n in self.passes[:n_epochs])
 
     def _rate(self, step: int) -> float:
         settings = self.settings

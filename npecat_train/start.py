@@ -8,6 +8,9 @@ from npecat_train.checkpoint import RunSettings, fitting, load
 from npecat_train.network import TileNetwork
 from npecat_train.weights import digest
 
+RATE_SHARE = 0.1
+"""Of the rate of a fresh run: weights that are good already would be lost at the whole of it."""
+
 SHARED = ("variant", "network", "flux", "encoding")
 """What two runs must have alike for one to go on from the weights of the other."""
 
@@ -15,7 +18,8 @@ SHARED = ("variant", "network", "flux", "encoding")
 def starting_from(path: Path, settings: RunSettings) -> RunSettings:
     """The settings of a run that begins with the weights of a checkpoint.
 
-    Inputs stay standardised as those weights know them, whatever the new store's statistics.
+    Inputs stay standardised as those weights know them, whatever the new store's statistics, and
+    the rate is a tenth.
     Raises NpecatError as checkpoint.load does, and where the networks differ.
     """
     _, known, _ = load(path)
@@ -24,7 +28,12 @@ def starting_from(path: Path, settings: RunSettings) -> RunSettings:
         found, wanted = asdict(known), asdict(settings)
         told = "; ".join(f"{name} {found[name]}, not {wanted[name]}" for name in differing)
         raise NpecatError(f"{path} cannot start this run: it has {told}")
-    return replace(settings, standardisation=known.standardisation, start=digest(path))
+    return replace(
+        settings,
+        standardisation=known.standardisation,
+        start=digest(path),
+        learning_rate=RATE_SHARE * settings.learning_rate,
+    )
 
 
 def load_start(path: Path, network: TileNetwork) -> None:

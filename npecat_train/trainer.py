@@ -1,4 +1,4 @@
-"""Train one variant on a store; the same call goes on where a run was stopped."""
+"""Train one variant on its stores; the same call goes on where a run was stopped."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 from npecat_sim.lock import locked
 from npecat_sim.progress import progress
 from npecat_sim.store import Store
-from npecat_train.cache import choose_home, open_images
+from npecat_train.cache import Images, Streamed, choose_home, open_images
 from npecat_train.checkpoint import RunSettings
 from npecat_train.encoding import Encoding
 from npecat_train.inputs import measure_standardisation
@@ -28,6 +28,9 @@ needs more work at a time."""
 EPOCHS = {"cpu": 2, "cuda": 50}
 """By type of device, of a store of 210,000 images: an hour on two CPU cores; the paper's."""
 
+CROWDED_DENSITY = 0.0025
+"""Sources a pixel of images to pass over first: four times the paper's."""
+
 
 def run_settings(
     variant: str,
@@ -38,15 +41,21 @@ def run_settings(
     schedule: str = "cosine",
     batch_size: int = BATCH_SIZES["cpu"],
     network: str = "default",
+    first: Store | None = None,
 ) -> RunSettings:
     """The settings of a run on a training store, whose statistics are measured here.
 
-    flux: a key of factors.FLUX. schedule: one of SCHEDULES. network: a key of NETWORKS.
+    flux: a key of factors.FLUX. schedule: one of SCHEDULES. network: a key of NETWORKS. first: a
+    store of crowded images to pass over before. Raises NpecatError where it is of another encoding.
     """
+    encoding = Encoding.of(store)
+    if first:
+        encoding.refuse_other(first)
     return RunSettings(
         variant=variant,
+        first_digest=first.digest if first else None,
         store_digest=store.digest,
-        encoding=Encoding.of(store),
+        encoding=encoding,
         standardisation=measure_standardisation(store),
         network=NETWORKS[network],
         flux=flux,
@@ -67,35 +76,41 @@ def train(
     cache: str = "auto",
     team: Team = ALONE,
     start: Path | None = None,
+    first: Store | None = None,
 ) -> float:
     """Train a variant, or go on with it; returns the lowest validation loss, nats an image.
 
-    cache: see cache.choose_home. start: the checkpoint that settings.start names.
+    cache: see cache.choose_home. start, first: what settings.start and first_digest name; one
+    pass over ``first``, which is always streamed, comes before all epochs.
     Raises NpecatError if another process trains in the folder, if it holds a run of other settings
     or a damaged checkpoint, and where the loss is not finite.
     """
     stores = (train_store, validation_store)
     home = choose_home(stores, device, cache, settings.epochs, team.on_this_machine)
     images, validation = (open_images(store, device, home) for store in stores)
-    n_steps = settings.epochs * n_batches(len(images), settings.batch_size)
+    passes: list[Images] = [images] * settings.epochs
+    if first:
+        passes.insert(0, Streamed(first, device))
+    lengths = [len(one) for one in passes]
+    n_steps = sum(n_batches(n, settings.batch_size) for n in lengths)
     with locked(folder) if team.is_first else nullcontext():
         learner = Learner(settings, device, n_steps, team)
         if start:
             load_start(start, learner.network)
-        run = Run(settings, folder, learner, len(images), n_steps)
-        in_epoch = min(run.state.step * settings.batch_size, len(images))
+        run = Run(settings, folder, learner, lengths)
         with (
             progress(
                 f"train {settings.variant}",
-                total=settings.epochs * len(images),
-                done=run.state.epoch * len(images) + in_epoch,
-                lap=("epoch", len(images)),
+                total=sum(lengths),
+                done=run.images_done,
+                laps=("epoch", lengths),
             )
             if team.is_first
             else nullcontext(lambda images, note: None)
         ) as advance:
             while not run.is_finished:
                 shuffle = (settings.seed, run.state.epoch)
+                images = passes[run.state.epoch]
                 for batch in batches(images, settings.batch_size, shuffle, run.state.step):
                     run.train_step(batch)
                     advance(len(batch), run.note)

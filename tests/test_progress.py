@@ -12,7 +12,7 @@ def every_line(monkeypatch):
 
 
 def test_lines_name_the_part(capsys):
-    with progress("train", 30, done=5, lap=("epoch", 10)) as advance:
+    with progress("train", 30, done=5, laps=("epoch", (10, 10, 10))) as advance:
         for images in (5, 1, 19):
             advance(images, "loss 1.5")
     lines = capsys.readouterr().err.splitlines()
@@ -39,7 +39,7 @@ def test_nothing_done_yet_has_no_time_left(capsys):
 def test_bars_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes standard error for a terminal
     monkeypatch.setenv("COLUMNS", "150")
-    with progress("train", 30, lap=("epoch", 10)) as advance:
+    with progress("train", 30, laps=("epoch", (10, 10, 10))) as advance:
         advance(14, "loss 1.5")
     shown = capsys.readouterr().err
     assert "train" in shown and "epoch 2 of 3" in shown and "loss 1.5" in shown

@@ -1,4 +1,4 @@
-"""A run that begins with the weights of another one."""
+"""Runs that begin with crowded images, or with the weights of another run."""
 
 import os
 from dataclasses import replace
@@ -11,10 +11,11 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.store import Store
 from npecat_train import checkpoint, run, trainer
 from npecat_train.cache import CPU, Streamed
-from npecat_train.checkpoint import BEST, LAST
+from npecat_train.checkpoint import BEST, LAST, LOG
 from npecat_train.loader import batches
 from npecat_train.network import NetworkSize
 from npecat_train.predict import negative_log_likelihoods
+from npecat_train.schedule import learning_rate
 from npecat_train.start import starting_from
 from tests.stores import write_store
 
@@ -35,11 +36,11 @@ def stores(tmp_path_factory):
     ]
 
 
-def train(store, validation, folder, start=None, **options):
-    settings = trainer.run_settings("psf_aware", store, epochs=1, **options)
+def train(store, validation, folder, start=None, first=None):
+    settings = trainer.run_settings("psf_aware", store, epochs=1, first=first)
     if start:
         settings = starting_from(start, settings)
-    trainer.train(settings, store, validation, folder, CPU, start=start)
+    trainer.train(settings, store, validation, folder, CPU, start=start, first=first)
     return folder / BEST
 
 
@@ -62,14 +63,56 @@ def test_goes_on_from_those_weights_and_their_standardisation(stores, trained, t
         )
         return sum(losses.mean() for losses in of_images.values())
 
-    fresh = train(stores[1], stores[2], tmp_path / "fresh")
-    assert loss(best) < min(loss(fresh), loss(trained))
+    assert loss(best) < loss(trained)
+    assert settings.learning_rate == pytest.approx(first.learning_rate / 10)
     # With a rate of nothing the weights stay those of the start.
     held = replace(starting_from(trained, settings), learning_rate=0.0)
     trainer.train(held, stores[1], stores[2], tmp_path / "held", CPU, start=trained)
     before, after = load_file(trained), load_file(tmp_path / "held" / BEST)
     weights = [name for name in before if "running" not in name and "tracked" not in name]
     assert all(torch.equal(before[name], after[name]) for name in weights)
+
+
+def test_passes_over_crowded_images_first(stores, tmp_path, monkeypatch):
+    crowded, ordinary, validation = stores
+    seen = []
+    whole_step = run.Run.train_step
+
+    def step(self, batch):
+        seen.append(int(batch.present.sum()))
+        whole_step(self, batch)
+
+    monkeypatch.setattr(run.Run, "train_step", step)
+    train(ordinary, validation, tmp_path, first=crowded)
+    counts = [int(store.catalog().count.sum()) for store in (crowded, ordinary)]
+    # Tiles that hold a source; a crowded tile may hold two.
+    assert len(seen) == 6 + 3 and sum(seen[6:]) == pytest.approx(counts[1], rel=0.05)
+    assert sum(seen[:6]) == pytest.approx(counts[0], rel=0.05) and counts[0] > 6 * counts[1]
+    rows = (tmp_path / LOG).read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [["1", "96"], ["2", "144"]]
+    rates = [float(row.split(",")[2]) for row in rows[1:]]
+    assert rates == pytest.approx([learning_rate("cosine", 3e-3, step, 9) for step in (5, 8)], 1e-4)
+
+
+@pytest.mark.parametrize("n_steps", [3, 7])  # six make the first pass
+def test_resumes_in_either_pass_to_the_same_bits(stores, tmp_path, monkeypatch, n_steps):
+    crowded, ordinary, validation = stores
+    train(ordinary, validation, tmp_path / "whole", first=crowded)
+    whole_step = run.Run.train_step
+
+    def step(self, batch):
+        if self.steps_done == n_steps:
+            raise KeyboardInterrupt
+        whole_step(self, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "CHECKPOINT_EVERY", 1)
+        patch.setattr(run.Run, "train_step", step)
+        train(ordinary, validation, tmp_path / "broken", first=crowded)
+    train(ordinary, validation, tmp_path / "broken", first=crowded)
+    assert (tmp_path / "whole" / LAST).read_bytes() == (tmp_path / "broken" / LAST).read_bytes()
+    with pytest.raises(NpecatError, match=r"holds a run with first_digest = [0-9a-f]+, not None"):
+        train(ordinary, validation, tmp_path / "broken")
 
 
 def test_resumes_to_the_same_bits(stores, trained, tmp_path, monkeypatch):
