@@ -56,8 +56,8 @@ def _bar(
         def advance(images: int, note: str) -> None:
             nonlocal completed
             completed += images
-            rate = f"{(completed - done) / _seconds_since(start):,.0f} {unit}/s"
-            bar.update(task, completed=completed, rate=rate, note=note)
+            rate = (completed - done) / _seconds_since(start)
+            bar.update(task, completed=completed, rate=_told(rate, unit), note=note)
             if laps and lap_task is not None:
                 number, within = _lap(completed, laps[1])
                 name, length = f"{laps[0]} {number} of {len(laps[1])}", laps[1][number - 1]
@@ -78,12 +78,16 @@ def _lines(label: str, total: int, done: int, unit: str, laps: Laps | None) -> I
         if now - printed > SECONDS_BETWEEN_LINES or (images and completed == total):
             printed = now
             rate = (completed - done) / _seconds_since(start)
-            line = f"{label}: {completed:,} of {total:,} {unit}, {rate:,.0f} {unit}/s"
+            line = f"{label}: {completed:,} of {total:,} {unit}, {_told(rate, unit)}"
             left = f"{(total - completed) / rate:,.0f} s left" if rate else ""
             part = f"{laps[0]} {_lap(completed, laps[1])[0]} of {len(laps[1])}" if laps else ""
             print(", ".join(filter(None, (line, left, part, note))), file=sys.stderr, flush=True)
 
     yield advance
+
+
+def _told(rate: float, unit: str) -> str:
+    return f"{rate:,.0f} {unit}/s" if rate >= 1 else f"{rate:.2f} {unit}/s"
 
 
 def _lap(completed: int, lengths: Sequence[int]) -> tuple[int, int]:

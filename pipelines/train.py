@@ -144,7 +144,7 @@ def show_plan(
         "network": f"{cost.n_parameters / 1e6:.2f} M parameters, {cost.gmac:.3f} GMAC an image",
         "images": (f"{len(first):,} crowded ones, " if first else "")
         + f"{len(images):,} for training, {len(validation):,} for validation",
-        "steps": f"{cost.n_steps:,} in {settings.epochs} epochs, batches of {settings.batch_size}",
+        "steps": f"{cost.n_steps:,} in batches of {settings.batch_size}, epochs: {settings.epochs}",
         "rate": f"{settings.schedule}, highest {settings.learning_rate:.2g}",
         "memory": f"{cost.process_bytes / 1e9:.2f} GB in {TRIAL_STEPS} trial steps on {device}, "
         + (kept if cost.home else "images streamed"),

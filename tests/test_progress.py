@@ -12,13 +12,13 @@ def every_line(monkeypatch):
 
 
 def test_lines_name_the_part(capsys):
-    with progress("train", 30, done=5, laps=("epoch", (10, 10, 10))) as advance:
-        for images in (5, 1, 19):
+    with progress("train", 30, done=5, laps=("epoch", (10, 15, 5))) as advance:
+        for images in (5, 15, 5):
             advance(images, "loss 1.5")
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(" images,")[0] for line in lines] == [
         "train: 10 of 30",
-        "train: 11 of 30",
+        "train: 25 of 30",
         "train: 30 of 30",
     ]
     assert [line.split(", ")[-2] for line in lines] == [
@@ -28,6 +28,14 @@ def test_lines_name_the_part(capsys):
     ]
     assert all("images/s" in line and "s left" in line for line in lines)
     assert lines[0].endswith("loss 1.5")
+
+
+def test_slow_work_has_a_rate_too(monkeypatch, capsys):
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress_module.time, "perf_counter", lambda: next(clock))
+    with progress("sample", 30, unit="sources") as advance:
+        advance(1, "")
+    assert "0.05 sources/s, 580 s left" in capsys.readouterr().err
 
 
 def test_nothing_done_yet_has_no_time_left(capsys):
