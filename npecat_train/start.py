@@ -1,4 +1,4 @@
-"""Begin a run with the weights of another: one of crowded images, or of another survey."""
+"""Begin a run with the weights of another, to fit them to other images."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
