@@ -20,9 +20,11 @@ from npecat_train.start import starting_from
 from tests.stores import write_store
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    monkeypatch.setitem(trainer.NETWORKS, "default", NetworkSize((4,), (), 8, 4, (1,), (1,)))
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(trainer.NETWORKS, "default", NetworkSize((4,), (), 8, 4, (1,), (1,)))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +46,15 @@ def train(store, validation, folder, start=None, first=None):
     return folder / BEST
 
 
-@pytest.fixture
-def trained(stores, tmp_path):
-    return train(stores[0], stores[2], tmp_path / "crowded")
+@pytest.fixture(scope="module")
+def trained(stores, tmp_path_factory):
+    return train(stores[0], stores[2], tmp_path_factory.mktemp("crowded"))
+
+
+@pytest.fixture(scope="module")
+def two_passes(stores, tmp_path_factory):
+    """The folder of a whole run over the crowded images and the ordinary ones."""
+    return train(stores[1], stores[2], tmp_path_factory.mktemp("whole"), first=stores[0]).parent
 
 
 def test_goes_on_from_those_weights_and_their_standardisation(stores, trained, tmp_path):
@@ -95,9 +103,10 @@ def test_passes_over_crowded_images_first(stores, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("n_steps", [3, 7])  # six make the first pass
-def test_resumes_in_either_pass_to_the_same_bits(stores, tmp_path, monkeypatch, n_steps):
+def test_resumes_in_either_pass_to_the_same_bits(
+    stores, two_passes, tmp_path, monkeypatch, n_steps
+):
     crowded, ordinary, validation = stores
-    train(ordinary, validation, tmp_path / "whole", first=crowded)
     whole_step = run.Run.train_step
 
     def step(self, batch):
@@ -110,7 +119,7 @@ def test_resumes_in_either_pass_to_the_same_bits(stores, tmp_path, monkeypatch, 
         patch.setattr(run.Run, "train_step", step)
         train(ordinary, validation, tmp_path / "broken", first=crowded)
     train(ordinary, validation, tmp_path / "broken", first=crowded)
-    assert (tmp_path / "whole" / LAST).read_bytes() == (tmp_path / "broken" / LAST).read_bytes()
+    assert (two_passes / LAST).read_bytes() == (tmp_path / "broken" / LAST).read_bytes()
     with pytest.raises(NpecatError, match=r"holds a run with first_digest = [0-9a-f]+, not None"):
         train(ordinary, validation, tmp_path / "broken")
 
@@ -141,9 +150,10 @@ def test_weights_that_do_not_suit_are_refused(stores, trained, tmp_path):
         with pytest.raises(NpecatError, match=told):
             starting_from(trained, replace(settings, **change))
     tensors, known, state = checkpoint.load(trained)
-    checkpoint.save(trained, {**tensors, "head.bias": torch.zeros(3)}, known, state)
+    bad = tmp_path / BEST
+    checkpoint.save(bad, {**tensors, "head.bias": torch.zeros(3)}, known, state)
     with pytest.raises(NpecatError, match=r"does not fit its own settings: .*head.bias"):
-        train(stores[1], stores[2], tmp_path / "next", trained)
-    os.truncate(trained, 5000)
+        train(stores[1], stores[2], tmp_path / "next", bad)
+    os.truncate(bad, 5000)
     with pytest.raises(NpecatError, match="not a whole npecat checkpoint"):
-        starting_from(trained, settings)
+        starting_from(bad, settings)
