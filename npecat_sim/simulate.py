@@ -75,7 +75,7 @@ def simulate_images(
             background = fields.background(row, IMAGE_SIZE, field_stream)
             sky_sigma = float(np.sqrt(background.mean() / electrons_per_nmgy))
             drawn = draw(sources, fields.psf[row], IMAGE_SIZE, sky_sigma)
-            if fields.irregularity:
+            if fields.irregularity and len(drawn):
                 kernel_stream = stream(seed, split, index, Purpose.PSF_KERNEL)
                 kernel = draw_kernel(fields.psf[row], fields.irregularity, kernel_stream)
                 drawn = convolved(drawn, kernel)
