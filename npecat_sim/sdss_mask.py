@@ -14,9 +14,15 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.fits_file import column, data_at, open_fits
 from npecat_sim.survey_image import PixelFlag
 
-FLAG_OF_HDU = {1: PixelFlag.INTERPOLATED, 2: PixelFlag.SATURATED, 10: PixelFlag.COSMIC_RAY}
-"""The kinds that matter to photometry: S_MASK_INTERP, S_MASK_SATUR and S_MASK_CR. The others are
-objects, or pixels near the edge that SDSS did not search."""
+FLAG_OF_HDU = {
+    1: PixelFlag.INTERPOLATED,
+    2: PixelFlag.SATURATED,
+    8: PixelFlag.HALO,
+    10: PixelFlag.COSMIC_RAY,
+}
+"""The kinds that matter to photometry: S_MASK_INTERP, S_MASK_SATUR, S_MASK_SUBTRACTED and
+S_MASK_CR. The third is where SDSS subtracted a bright star before it searched; frames still
+hold its light. The others are objects, or pixels near the edge that SDSS did not search."""
 
 
 def read_mask(path: Path, identity: tuple[int, int, int], shape: tuple[int, int]) -> np.ndarray:

@@ -15,12 +15,13 @@ MIN_SIDE = 38
 
 
 class PixelFlag(IntFlag):
-    """What is known to be wrong with a pixel."""
+    """What is known to be wrong with a pixel; HALO: it holds the outer light of a bright star."""
 
     NO_DATA = 1
     SATURATED = 2
     COSMIC_RAY = 4
     INTERPOLATED = 8
+    HALO = 32
 
 
 @dataclass(frozen=True)

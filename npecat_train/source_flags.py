@@ -11,11 +11,12 @@ from npecat_sim.survey_image import PixelFlag, SurveyImage
 
 
 class SourceFlag(IntFlag):
-    """Bits of the column ``flags``: the first four as of pixels, of any within the source's core.
+    """Bits of the column ``flags``: those of PixelFlag of any pixel within the source's core.
 
     The core is the disc around the source whose radius is the FWHM of the PSF; it holds about four
-    fifths of a star. EDGE: it reaches beyond the image. HALO: the source lies within HALO_RADII of
-    a saturated star. BESIDE_BRIGHT: within BESIDE_FWHM of one that is BRIGHTER times as bright.
+    fifths of a star. EDGE: it reaches beyond the image. HALO: also where the source lies within
+    HALO_RADII of a saturated star. BESIDE_BRIGHT: within BESIDE_FWHM of one that is BRIGHTER times
+    as bright.
     """
 
     NO_DATA = PixelFlag.NO_DATA
@@ -23,7 +24,7 @@ class SourceFlag(IntFlag):
     COSMIC_RAY = PixelFlag.COSMIC_RAY
     INTERPOLATED = PixelFlag.INTERPOLATED
     EDGE = 16
-    HALO = 32
+    HALO = PixelFlag.HALO
     BESIDE_BRIGHT = 64
 
 

@@ -104,12 +104,19 @@ def test_a_psf_may_be_given_as_a_file_or_as_numbers(frame, tmp_path):
 def test_the_mask_beside_the_frame_flags_its_spans(frame, tmp_path):
     write_mask(
         tmp_path,
-        {1: [[(0, 0, 2), (1, 1, 1)]], 2: [[(39, 40, 47)]], 4: [[(5, 5, 5)]], 10: [[(0, 2, 2)]]},
+        {
+            1: [[(0, 0, 2), (1, 1, 1)]],
+            2: [[(39, 40, 47)]],
+            4: [[(5, 5, 5)]],
+            8: [[(7, 3, 9)]],
+            10: [[(0, 2, 2)]],
+        },
     )
     flags = open_image(frame).flags
     expected = np.zeros(SMALL, np.uint8)
     expected[0, 0:3] = expected[1, 1] = PixelFlag.INTERPOLATED
     expected[39, 40:48] = PixelFlag.SATURATED
+    expected[7, 3:10] = PixelFlag.HALO
     expected[0, 2] |= int(PixelFlag.COSMIC_RAY)
     np.testing.assert_array_equal(flags, expected)
 
@@ -177,7 +184,8 @@ def test_the_real_frame(sdss_dir):
     assert image.electrons_per_nmgy == pytest.approx(987.3, abs=0.1)
     assert image.background.mean() == pytest.approx(0.8732 + 0.0409, abs=1e-3)
     counted = {flag.name: np.count_nonzero(image.flags & flag) for flag in PixelFlag}
-    assert counted == {"NO_DATA": 0, "SATURATED": 523, "COSMIC_RAY": 495, "INTERPOLATED": 18861}
+    counts = dict(NO_DATA=0, SATURATED=523, COSMIC_RAY=495, INTERPOLATED=18861, HALO=18018)
+    assert counted == counts
     of_psfield = open_image(
         sdss_dir / "frame-r-000094-1-0012.fits.bz2",
         psf=str(sdss_dir / "psField-000094-1-0012.fit"),
