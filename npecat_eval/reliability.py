@@ -43,13 +43,10 @@ def reliability_means(sources: str, sums: np.ndarray, edges: np.ndarray) -> list
 
 
 def detection_reliability(matched: MatchedCatalog) -> list[Mean]:
-    """Of detections: true are those that match.
-
-    A match may fail by the position where the probability is of a source in the tile.
-    """
+    """Of detections: true are those that match, which the probability of being located says."""
     detections = matched.detections
     is_true = matched.match.detection_match >= 0
     sums = reliability_sums(
-        detections.image, detections.prob_source, is_true, DETECTION_EDGES, matched.n_images
+        detections.image, detections.prob_located, is_true, DETECTION_EDGES, matched.n_images
     )
     return reliability_means(MATCHED, sums, DETECTION_EDGES)

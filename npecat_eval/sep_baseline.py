@@ -77,6 +77,7 @@ class SepSources:
             y=self.y[kept],
             flux=flux[kept],
             prob_source=np.ones(kept.sum()),
+            prob_located=np.ones(kept.sum()),
             prob_galaxy=galaxy[kept].astype(np.float64),
         )
 

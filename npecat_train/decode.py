@@ -2,10 +2,14 @@
 
 A source near the border of two tiles is split between them: each holds part of its probability,
 and neither, or both, may pass one half. So a tile is joined with each of its eight neighbours
-that puts its source at the same place. The likeliest tile of those joined speaks for the source,
-the sum of their probabilities decides whether there is one, and the other tiles give none.
+that puts its source at the same place. The likeliest tile of those joined speaks for the source
+with the sum of their probabilities, and the other tiles give none.
+
+That there is a source is one thing, where it is another: of a blend or a faint galaxy the place may
+be vague. A catalog lists what is more likely than not to lie where it says.
 """
 
+import math
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,10 +21,14 @@ from npecat_train.detections import Detections
 from npecat_train.network import TILE_SIZE
 from npecat_train.posterior import TilePosterior
 from npecat_train.predicted import PredictedCatalog
-from npecat_train.truncated_normal import TruncatedBivariateNormal
+from npecat_train.truncated_normal import TruncatedBivariateNormal, TruncatedNormal
 
 DETECTION_THRESHOLD = 0.5
-"""A source is reported where its probability exceeds this (section 7 of the paper)."""
+"""A source is listed if the probability that it lies where the catalog puts it exceeds this."""
+
+LOCATED_SIDE = math.sqrt(math.pi)
+"""Pixels: side of the square, centred on a position, in which a source counts as located. It is as
+large as the circle of one pixel within which the paper counts a detection as true (section 7)."""
 
 SAME_PLACE_SIGMAS = 1.5
 SAME_PLACE_PIXELS = 0.5
@@ -37,11 +45,14 @@ class JoinedTiles:
 
     probability: (batch, row, column), that a tile gives a source: its own P(source) and what the
     neighbours add that put their source at the same place; 0 where one of these speaks for it.
+    located: like probability, that it gives one and that this lies within LOCATED_SIDE of the
+    tile's mean position.
     shares: (1 + neighbour, batch, row, column), the P(source) of the tile itself and of each of
     NEIGHBOURS, 0 of those that put it elsewhere.
     """
 
     probability: Tensor
+    located: Tensor
     shares: Tensor
 
 
@@ -50,14 +61,14 @@ def decode(posterior: TilePosterior, first_image: int = 0) -> PredictedCatalog:
 
     Position and flux are those of the tile that speaks for the source.
     """
-    return catalog_of_tiles(posterior, join(posterior).probability, first_image)
+    return catalog_of_tiles(posterior, join(posterior), first_image)
 
 
 def catalog_of_tiles(
-    posterior: TilePosterior, probability: Tensor, first_image: int
+    posterior: TilePosterior, joined: JoinedTiles, first_image: int
 ) -> PredictedCatalog:
-    """A source in each tile whose probability, (batch, row, column), passes the threshold."""
-    at = torch.nonzero(probability > DETECTION_THRESHOLD, as_tuple=True)
+    """A source in each tile that passes the threshold."""
+    at = torch.nonzero(joined.located > DETECTION_THRESHOLD, as_tuple=True)
     image, row, column = (index.cpu() for index in at)
     tiles = posterior[at].map(lambda tensor: tensor.double().cpu())
     x, y = tiles.position.x, tiles.position.y
@@ -68,7 +79,8 @@ def catalog_of_tiles(
             x=position.x.mean().numpy(),
             y=position.y.mean().numpy(),
             flux=tiles.flux.median().numpy(),
-            prob_source=probability[at].double().cpu().numpy(),
+            prob_source=joined.probability[at].double().cpu().numpy(),
+            prob_located=joined.located[at].double().cpu().numpy(),
             prob_galaxy=tiles.galaxy.probability.numpy(),
         ),
         position=position,
@@ -97,8 +109,14 @@ def join(posterior: TilePosterior) -> JoinedTiles:
         likelier = other[0] >= probability if is_before else other[0] > probability
         speaks &= ~(same_place & likelier)
     stacked = torch.stack(shares)
-    total = stacked.sum(dim=0).clamp(max=1.0)
-    return JoinedTiles(torch.where(speaks, total, 0.0), stacked)
+    total = torch.where(speaks, stacked.sum(dim=0).clamp(max=1.0), 0.0)
+    return JoinedTiles(total, total * _near_mean(x) * _near_mean(y), stacked)
+
+
+def _near_mean(coordinate: TruncatedNormal) -> Tensor:
+    """Probability of less than half of LOCATED_SIDE from the mean."""
+    mean, half = coordinate.mean(), LOCATED_SIDE / 2
+    return coordinate.cdf(mean + half) - coordinate.cdf(mean - half)
 
 
 def places(posterior: TilePosterior) -> tuple[Tensor, Tensor]:

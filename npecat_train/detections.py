@@ -17,8 +17,9 @@ class Detections:
     """n predicted sources of a set of images, sorted by image; every array is (n,).
 
     image: int64, index of the image in the set. x, y: float64, 0-indexed pixels, centre of the
-    first pixel at 0. flux: float64 nanomaggies, the point estimate. prob_source, prob_galaxy:
-    float64, probability that there is a source, and that it is a galaxy given that there is.
+    first pixel at 0. flux: float64 nanomaggies, the point estimate. prob_source, prob_located,
+    prob_galaxy: float64, probability that there is a source, that there is one within about a pixel
+    of (x, y) (decode.LOCATED_SIDE), and that it is a galaxy given that there is one.
 
     Raises NpecatError where a value is not finite, ValueError where the lengths differ or the
     images are out of order.
@@ -29,6 +30,7 @@ class Detections:
     y: np.ndarray
     flux: np.ndarray
     prob_source: np.ndarray
+    prob_located: np.ndarray
     prob_galaxy: np.ndarray
 
     def __post_init__(self) -> None:

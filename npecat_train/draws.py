@@ -4,8 +4,8 @@ Tiles that share a source must not give it twice, so that draws follow the rule 
 is read (decode.py). Each tile that speaks for a source, however unlikely, gives one with the joined
 probability. The source then comes from one of the tiles joined, chosen in proportion to their own
 probabilities, and its place, type and flux are drawn from what that tile says. So the share of
-draws that hold a source is its ``prob_source``, and the mean number of sources, faint ones below
-the threshold among them, is the sum of the joined probabilities.
+draws that hold a source is its ``prob_source``, and the mean number of sources, those too faint or
+too vague for the catalog among them, is the sum of the joined probabilities.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ TILES_AT_ONCE = 2**22
 class CatalogDraws:
     """m sources of some draws of one image's catalog, sorted by draw; every array is (m,).
 
-    draw: int64. source: int64, the source's index in the catalog of the image, -1 below the
-    threshold. x, y: float64, 0-indexed pixels. flux: float64, nanomaggies. is_galaxy: bool.
+    draw: int64. source: int64, the source's index in the catalog of the image, -1 of one not
+    listed there. x, y: float64, 0-indexed pixels. flux: float64, nanomaggies. is_galaxy: bool.
     """
 
     draw: np.ndarray
@@ -65,7 +65,7 @@ def _draw(
     down, right = MEMBERS[member].unbind(dim=1)
     tiles = posterior[0, row + down, column + right]
     x, y = (at.sample(1, generator)[0].double() for at in (tiles.position.x, tiles.position.y))
-    detected = probability > DETECTION_THRESHOLD
+    detected = joined.located[0] > DETECTION_THRESHOLD
     index = (detected.flatten().cumsum(0) - 1).view(detected.shape)
     return CatalogDraws(
         draw=draw.numpy() + numbers.start,

@@ -31,7 +31,7 @@ class FieldReading:
 
     def catalog(self) -> PredictedCatalog:
         """The sources of the image, positions in its 0-indexed pixels."""
-        return catalog_of_tiles(self.tiles, self.joined.probability, first_image=0)
+        return catalog_of_tiles(self.tiles, self.joined, first_image=0)
 
     def draws(self, n: int, seed: int) -> CatalogDraws:
         """Draws of the whole catalog."""
@@ -49,11 +49,12 @@ def read_field(network: TileNetwork, settings: RunSettings, image: SurveyImage) 
     """What a network says of a survey image of any size, without sources that have no data."""
     tiles = field_posterior(network, settings, image)
     joined = join(tiles)
-    probability = joined.probability.where(_has_data(tiles, image), 0.0)
-    lost, kept = (int((p > DETECTION_THRESHOLD).sum()) for p in (joined.probability, probability))
-    if lost > kept:
-        log.warning("%s: %d detections left out, where there is no data", image.name, lost - kept)
-    return FieldReading(tiles, replace(joined, probability=probability))
+    has_data = _has_data(tiles, image)
+    n_lost = int((joined.located[~has_data] > DETECTION_THRESHOLD).sum())
+    if n_lost:
+        log.warning("%s: %d detections left out, where there is no data", image.name, n_lost)
+    probability, located = (p.where(has_data, 0.0) for p in (joined.probability, joined.located))
+    return FieldReading(tiles, replace(joined, probability=probability, located=located))
 
 
 def _has_data(tiles: TilePosterior, image: SurveyImage) -> torch.Tensor:

@@ -1,12 +1,14 @@
-"""Two ways to read a catalog off one posterior, compared on a test store.
+"""Three ways to read a catalog off one posterior, compared on a test store.
 
 ``python -m npecat.compare_decoding --run runs/psf_aware --store data/many/test.zarr`` reads a
-trained network's posterior by the rule of npecat_train.decode, which joins neighbouring tiles,
-and by a bare threshold on each tile. Counts are of all sources, and of those of r < 22; the
-expected number is the sum over tiles of the probability of such a source.
+trained network's posterior by a bare threshold on each tile, by one on tiles that are joined, and
+by the rule of npecat_train.decode, which asks of these that the source be located. Counts are of
+all sources, and of those of r < 22; the expected number is the sum over tiles of the probability of
+such a source.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -22,7 +24,7 @@ from npecat_sim.progress import progress
 from npecat_sim.store import Store
 from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.checkpoint import BEST, load_network
-from npecat_train.decode import catalog_of_tiles, join
+from npecat_train.decode import JoinedTiles, catalog_of_tiles, join
 from npecat_train.detections import Detections
 from npecat_train.posterior import TilePosterior
 from npecat_train.predict import images_for, posteriors
@@ -30,11 +32,24 @@ from npecat_train.predict import images_for, posteriors
 from .cli import main
 from .options import RUN_OPTION, TEST_STORE_OPTION
 
-RULES: dict[str, Callable[[TilePosterior], Tensor]] = {
-    "bare threshold": lambda posterior: posterior.source.probability,
-    "joined tiles": lambda posterior: join(posterior).probability,
+
+def bare_tiles(posterior: TilePosterior) -> JoinedTiles:
+    """No tile joined with another, and every source located."""
+    probability = posterior.source.probability
+    return JoinedTiles(probability, probability, probability[None])
+
+
+def joined_tiles(posterior: TilePosterior) -> JoinedTiles:
+    """Tiles joined, and every source located."""
+    joined = join(posterior)
+    return replace(joined, located=joined.probability)
+
+
+RULES: dict[str, Callable[[TilePosterior], JoinedTiles]] = {
+    "bare threshold": bare_tiles,
+    "joined tiles": joined_tiles,
+    "located": join,
 }
-"""Rule -> the probability that each tile gives a source, (batch, row, column)."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -49,11 +64,11 @@ def compare_decoding(run: Path, store: Location) -> None:
     first_image = 0
     with progress("compare", len(test)) as advance:
         for batch, posterior in posteriors(network, settings, images_for(network, settings, test)):
-            for rule, probability_of in RULES.items():
-                probability = probability_of(posterior)
-                catalog = catalog_of_tiles(posterior, probability, first_image)
+            for rule, join_by in RULES.items():
+                joined = join_by(posterior)
+                catalog = catalog_of_tiles(posterior, joined, first_image)
                 found[rule].append(catalog.detections)
-                expected[rule] += expected_numbers(posterior, probability)
+                expected[rule] += expected_numbers(posterior, joined.probability)
             first_image += len(batch)
             advance(len(batch), "")
     catalogs = {rule: Detections.concatenate(parts) for rule, parts in found.items()}

@@ -28,7 +28,7 @@ def test_expected_number_counts_the_flux_posterior_above_the_limit():
     assert numbers(np.array([1.5, 1.6, 30.0])).tolist() == [3, 2]
 
 
-def test_command_prints_metrics_and_counts_of_both_rules(tmp_path):
+def test_command_prints_metrics_and_counts_of_all_rules(tmp_path):
     store = Store(write_store(tmp_path, "test", 40), "")
     settings = RunSettings(
         variant="psf_unaware",
@@ -58,7 +58,9 @@ def test_command_prints_metrics_and_counts_of_both_rules(tmp_path):
     )
     assert result.exit_code == 0
     assert "\njoined tiles" in result.output and "\nbare threshold" in result.output
-    counts = [line.split() for line in result.output.splitlines()[-5:]]
-    true, bare, expected, joined, _ = (float(row[-2].replace(",", "")) for row in counts)
+    counts = [line.split() for line in result.output.splitlines()[-7:]]
+    true, bare, expected, joined, _, located, _ = (
+        float(row[-2].replace(",", "")) for row in counts
+    )
     assert true == store.catalog().count.sum()
-    assert 0 < joined < bare < 16_000 and 0 < expected < 16_000  # tiles
+    assert 0 < located < joined < bare < 16_000 and 0 < expected < 16_000  # tiles

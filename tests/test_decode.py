@@ -1,9 +1,11 @@
 """Reading a catalog off a posterior."""
 
+import math
+
 import pytest
 import torch
 
-from npecat_train.decode import decode
+from npecat_train.decode import LOCATED_SIDE, decode, join
 from npecat_train.posterior import TilePosterior, initial_outputs
 from npecat_train.predicted import PredictedCatalog
 
@@ -70,6 +72,33 @@ def test_vague_positions_are_joined_where_sharp_ones_are_not():
     places = {(1, 1): (3.5, 2.0), (1, 2): (0.3, 2.0)}  # 0.8 px apart
     for scale, n_sources in ((0.05, 2), (0.6, 1)):
         assert len(found_in({p: tile(3.0, *at, scale) for p, at in places.items()})) == n_sources
+
+
+def test_source_is_listed_where_it_more_likely_is_than_not():
+    # Of a wide normal in a tile of 4 pixels a share of (sqrt(pi) / 4)^2 lies within the square.
+    vague, sharp = tile(4.0, 2.0, 2.0, scale=15.0), tile(4.0, 2.0, 2.0, scale=0.5)
+    outputs = raw(4)[:1]
+    outputs[0, :, 0, 0], outputs[0, :, 3, 3] = vague, sharp
+    posterior = TilePosterior.from_raw(outputs, "lognormal")
+    joined = join(posterior)
+    assert joined.probability[0, 0, 0] == pytest.approx(0.982, abs=1e-3)
+    assert joined.located[0, 0, 0] == pytest.approx(0.982 * math.pi / 16, abs=2e-3)
+    found = decode(posterior).detections
+    assert found.x.tolist() == pytest.approx([13.5], abs=1e-3)
+    # Both coordinates within 0.886 pixels of the mean: erf(0.886 / 0.5 / sqrt(2)) squared.
+    assert found.prob_located[0] == pytest.approx(0.982 * 0.9236**2, abs=1e-3)
+    assert found.prob_source[0] == pytest.approx(0.982, abs=1e-3)
+
+
+def test_share_of_draws_within_the_square_is_the_probability_of_being_located():
+    outputs = tile(4.0, 0.4, 1.7, scale=0.9)[None, :, None, None]
+    posterior = TilePosterior.from_raw(outputs, "lognormal")
+    law = posterior[0, 0, 0].position
+    generator = torch.Generator().manual_seed(3)
+    x, y = (c.sample(200_000, generator) - c.mean() for c in (law.x, law.y))
+    near = ((x.abs() < LOCATED_SIDE / 2) & (y.abs() < LOCATED_SIDE / 2)).double().mean()
+    expected = join(posterior).located / posterior.source.probability
+    assert expected.item() == pytest.approx(near.item(), abs=4e-3)
 
 
 def test_equal_probabilities_give_one_source_not_none():

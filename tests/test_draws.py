@@ -24,7 +24,7 @@ def drawn(tiles: dict[tuple[int, int], torch.Tensor]):
     posterior = TilePosterior.from_raw(outputs, "lognormal")
     joined = join(posterior)
     draws = draw_catalogs(posterior, joined, N, torch.Generator().manual_seed(5))
-    return posterior, catalog_of_tiles(posterior, joined.probability, 0), draws
+    return posterior, catalog_of_tiles(posterior, joined, 0), draws
 
 
 def assert_share(count, probability: float, n: int = N) -> None:
@@ -57,6 +57,14 @@ def test_unlikely_sources_come_as_often_as_is_expected():
     assert_share((draws.source == 0).sum(), bright)
     together = np.isin(draws.draw[draws.source == 0], draws.draw[draws.source == -1]).sum()
     assert_share(together, faint * bright)
+
+
+def test_source_too_vague_for_the_catalog_comes_without_a_row():
+    vague = tile(4.0, 2.0, 2.0, scale=9.0)
+    posterior, catalog, draws = drawn({(1, 1): vague, (4, 4): tile(4.0, 2.0, 2.0)})
+    assert len(catalog.detections) == 1
+    for row, place in ((-1, (1, 1)), (0, (4, 4))):
+        assert_share((draws.source == row).sum(), posterior.source.probability[0][place].item())
 
 
 def test_place_type_and_flux_follow_the_catalog():

@@ -37,7 +37,9 @@ def empty_image(height: int = 330, width: int = 460, seed: int = 0) -> SurveyIma
 
 def detections(x, y, flux=5.0, prob_galaxy=0.0) -> Detections:
     x, y = np.atleast_1d(x).astype(float), np.atleast_1d(y).astype(float)
-    columns = (np.broadcast_to(value, x.shape).astype(float) for value in (flux, 1.0, prob_galaxy))
+    columns = (
+        np.broadcast_to(value, x.shape).astype(float) for value in (flux, 1.0, 1.0, prob_galaxy)
+    )
     return Detections(np.zeros(len(x), np.int64), x, y, *columns)
 
 

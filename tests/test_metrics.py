@@ -41,7 +41,7 @@ def detections(rows: list[tuple[int, float, float, float, float]]) -> Detections
     """Detections from rows (image, x, y, magnitude, prob_galaxy)."""
     image, x, y, mag, prob_galaxy = np.array(rows, dtype=np.float64).reshape(-1, 5).T
     flux = flux_of_magnitude(mag)
-    return Detections(image.astype(np.int64), x, y, flux, np.ones_like(x), prob_galaxy)
+    return Detections(image.astype(np.int64), x, y, flux, *np.ones((2, len(x))), prob_galaxy)
 
 
 def perfect(truth: Catalog) -> Detections:
@@ -49,7 +49,7 @@ def perfect(truth: Catalog) -> Detections:
     x, y, flux, galaxy = (
         table[name].astype(np.float64) for name in ("x", "y", "flux", "is_galaxy")
     )
-    return Detections(table["image"], x, y, flux, np.ones_like(x), galaxy)
+    return Detections(table["image"], x, y, flux, *np.ones((2, len(x))), galaxy)
 
 
 def binned(name: str, truth: Catalog, found: Detections) -> tuple[np.ndarray, np.ndarray]:

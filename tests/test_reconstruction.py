@@ -161,4 +161,4 @@ def test_most_crowded_part_is_shown_large():
     x[:50], y[:50] = generator.uniform(1610, 1690, 50), generator.uniform(810, 890, 50)
     left, bottom = crowded_corner(detections(x, y), (1489, 2048))
     assert left <= 1610 and left + ZOOM >= 1690 and bottom <= 810 and bottom + ZOOM >= 890
-    assert crowded_corner(Detections(np.zeros(0, int), *np.zeros((5, 0))), (64, 90)) == (-0.5, -0.5)
+    assert crowded_corner(Detections(np.zeros(0, int), *np.zeros((6, 0))), (64, 90)) == (-0.5, -0.5)

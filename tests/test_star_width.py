@@ -42,8 +42,8 @@ def field_of_stars(n: int, told: float = 1.0) -> tuple[SurveyImage, Detections]:
         image=(light + noise).astype(np.float32),
         psf_parameters=psf.scaled(TRUE_PSF, 1 / told),
     )
-    zeros = np.zeros(n)
-    found = Detections(zeros.astype(int), x + 0.1, y - 0.1, sources["flux"], zeros + 1, zeros)
+    zeros, ones = np.zeros(n), np.ones(n)
+    found = Detections(zeros.astype(int), x + 0.1, y - 0.1, sources["flux"], ones, ones, zeros)
     return image, found
 
 

@@ -34,6 +34,7 @@ def noisy(truth: Catalog, seed: int, kept: float) -> Detections:
         y=table["y"][found] + generator.normal(0, 0.3, n),
         flux=table["flux"][found] * np.exp(generator.normal(0, 0.1, n)),
         prob_source=np.ones(n),
+        prob_located=np.ones(n),
         prob_galaxy=np.clip(table["is_galaxy"][found] + generator.normal(0, 0.3, n), 0, 1),
     )
 
@@ -178,7 +179,7 @@ def test_figure_shows_the_numbers_of_the_table(table):
 
 def test_figure_bears_an_empty_bin(truth, tmp_path):
     few = Catalog(truth.count[:2], {name: column[:2] for name, column in truth.columns.items()})
-    nothing = Detections(np.empty(0, np.int64), *np.empty((5, 0)))
+    nothing = Detections(np.empty(0, np.int64), *np.empty((6, 0)))
     sparse = evaluate(Truth(few), {"blind": Prediction(nothing)}, None, "tiny")
     assert figures.draw(sparse, tmp_path)
     assert "| blind | - |" in tables.markdown(sparse)
