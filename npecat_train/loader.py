@@ -4,7 +4,7 @@ The order follows from (seed, epoch) alone, whether the images are streamed or k
 a run can be resumed in the middle of an epoch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,9 +17,9 @@ CHUNKS_PER_BUFFER = 8
 which is read meanwhile."""
 
 
-def n_batches(n_images: int, batch_size: int) -> int:
-    """Batches of an epoch; the last one may be smaller."""
-    return -(-n_images // batch_size)
+def n_batches(passes: Sequence[int], batch_size: int) -> int:
+    """Batches of passes over so many images each; the last one of each may be smaller."""
+    return sum(-(-n_images // batch_size) for n_images in passes)
 
 
 def batches(

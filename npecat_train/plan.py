@@ -70,7 +70,7 @@ def plan(
     return Plan(
         n_parameters=sum(weights.numel() for weights in learner.network.parameters()),
         gmac=gmac(learner.network, settings, batch.rows(0, 1)),
-        n_steps=sum(n_batches(len(store), settings.batch_size) for store in passes),
+        n_steps=n_batches([len(store) for store in passes], settings.batch_size),
         home=home,
         cache_bytes=sum(map(bytes_of, stores)) if home else 0,
         process_bytes=process_bytes,

@@ -58,7 +58,7 @@ class Run:
         self, settings: RunSettings, folder: Path, learner: Learner, passes: Sequence[int]
     ):
         self.settings, self.folder, self.learner, self.passes = settings, folder, learner, passes
-        self.n_steps = self._steps_of(len(passes))
+        self.n_steps = n_batches(passes, settings.batch_size)
         self.state = State()
         self._smooth, self._epoch_sum = torch.zeros(
             (2, len(FACTORS)), dtype=torch.float64, device=learner.device
@@ -79,7 +79,8 @@ class Run:
     @property
     def steps_done(self) -> int:
         """Optimiser steps from the start of the run."""
-        return self._steps_of(self.state.epoch) + self.state.step
+        before = n_batches(self.passes[: self.state.epoch], self.settings.batch_size)
+        return before + self.state.step
 
     @property
     def images_done(self) -> int:
@@ -170,9 +171,6 @@ class Run:
             self._smooth.copy_(tensors["loss.smooth"])
             self._epoch_sum.copy_(tensors["loss.epoch_sum"])
             self.learner.load(tensors)
-
-    def _steps_of(self, n_epochs: int) -> int:
-        return sum(n_batches(n, self.settings.batch_size) for n in self.passes[:n_epochs])
 
     def _rate(self, step: int) -> float:
         settings = self.settings

@@ -92,9 +92,8 @@ def train(
     if first:
         passes.insert(0, Streamed(first, device))
     lengths = [len(one) for one in passes]
-    n_steps = sum(n_batches(n, settings.batch_size) for n in lengths)
     with locked(folder) if team.is_first else nullcontext():
-        learner = Learner(settings, device, n_steps, team)
+        learner = Learner(settings, device, n_batches(lengths, settings.batch_size), team)
         if start:
             load_start(start, learner.network)
         run = Run(settings, folder, learner, lengths)

@@ -60,7 +60,7 @@ def test_an_epoch_can_be_entered_anywhere(images, first):
 
 def test_batches_are_full_but_the_last(images):
     sizes = [len(batch.images) for batch in batches(images, 16, (0, 0))]
-    assert sizes == [16] * 8 + [2] and len(sizes) == loader.n_batches(130, 16)
+    assert sizes == [16] * 8 + [2] and len(sizes) == loader.n_batches([130], 16)
 
 
 def test_catalog_stays_with_its_image(store, images):
