@@ -73,7 +73,7 @@ def catalog_table(found: PredictedCatalog, image: SurveyImage, about: dict[str, 
         "flux_r_q50": middle,
         "flux_r_q84": high,
         "mag_r": magnitude(point.flux),
-        "flags": source_flags(point.x, point.y, point.flux, image),
+        "flags": source_flags(point.x, point.y, image),
         "psf_fwhm": np.full(len(point), scale * psf.fwhm(image.psf_parameters)),
     }
     bits = ", ".join(f"{bit.value} {bit.name}" for bit in SourceFlag)

@@ -87,7 +87,7 @@ def _clean_stars(image: SurveyImage, found: Detections) -> np.ndarray:
     sky = 4 * np.pi * sigma**2 * image.background.mean() * image.electrons_per_nmgy
     good = inside & (electrons / np.sqrt(electrons + sky) > LEAST_SNR)
     good &= found.prob_galaxy < MOST_GALAXY
-    good &= source_flags(found.x, found.y, found.flux, image) == 0
+    good &= source_flags(found.x, found.y, image) == 0
     places = np.column_stack([found.x, found.y])
     candidates = np.flatnonzero(good)
     near = KDTree(places).query_ball_point(places[candidates], LONE_WITHIN)
