@@ -52,6 +52,17 @@ def test_flux_and_centroid_stay_and_the_shape_does_not():
     assert np.std(axes, axis=0).min() > 0.02  # pixel^2
 
 
+def test_wings_have_lumps_as_far_as_ten_pixels():
+    parameters, generator = SINGLE_FIELD.psf[0], np.random.default_rng(2)
+    before = star(parameters)
+    kernels = [draw_kernel(parameters, LARGEST, generator) for _ in range(40)]
+    relative = [convolved(before[None], kernel)[0] / before - 1 for kernel in kernels]
+    for radius in (6, 8, 10):
+        ring = np.abs(np.hypot(Y, X) - radius) < 0.6
+        spread = np.median([change[ring].std() for change in relative])
+        assert 0.1 < spread < 0.4  # of SDSS's: four waves of a tenth to four tenths
+
+
 def test_images_differ_from_the_regular_ones_by_the_light_of_sources_alone():
     irregular = replace(SINGLE_FIELD, irregularity=LARGEST)
     some, again, regular = (

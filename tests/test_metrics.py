@@ -1,5 +1,7 @@
 """Metrics of catalogs whose right answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -16,6 +18,7 @@ from npecat_eval.evaluate import TRUTH, Prediction, Truth, evaluate
 from npecat_eval.matched import MatchedCatalog
 from npecat_eval.means import Label, mean_of, resample
 from npecat_eval.measurement import f1, flux_ratio_series, measurement_means
+from npecat_eval.reliability import detection_reliability
 from npecat_sim.catalog import COLUMNS, Catalog
 from npecat_sim.errors import NpecatError
 from npecat_sim.prior import CatalogPrior
@@ -347,3 +350,15 @@ def test_refuses_what_is_no_catalog_of_these_images():
         detections([(1, 10, 10, 20.0, 0), (0, 10, 10, 20.0, 0)])
     with pytest.raises(NpecatError, match="image 3: x is nan"):
         detections([(3, np.nan, 10, 20.0, 0)])
+
+
+def test_reliability_of_detections_is_that_of_their_place():
+    truth = catalog([[(20, 20, 20, False), (60, 60, 20, False)]])
+    rows = [(0, 20, 20, 20, 0.0), (0, 40, 40, 20, 0.0), (0, 60, 60, 20, 0.0)]
+    located = np.array([0.62, 0.64, 0.97])
+    found = replace(detections(rows), prob_located=located)
+    means = detection_reliability(MatchedCatalog.of(truth, found))
+    values = {m.label.metric: (m.total.sum(axis=0), m.count.sum(axis=0)) for m in means}
+    (true, cases), (probability, _) = values["source_share"], values["source_probability"]
+    assert cases[cases > 0].tolist() == [2, 1] and true[cases > 0].tolist() == [1, 1]
+    assert probability[cases > 0] == pytest.approx([1.26, 0.97])
