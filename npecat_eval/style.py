@@ -5,12 +5,13 @@ tell the methods apart without colour. Files hold no time stamp.
 """
 
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -40,7 +41,7 @@ def check_picture(path: Path) -> None:
         raise NpecatError(f"{path}: cannot tell its kind; name a file that ends in .png or .pdf")
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure in one step; path ends in png or pdf."""
     check_picture(path)
     kind = path.suffix[1:]

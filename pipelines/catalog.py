@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from npecat_eval.field_figure import field_figure, write_residual
-from npecat_eval.reconstruction import Reconstruction
 from npecat_eval.style import check_picture
 from npecat_sim.errors import NpecatError
 from npecat_sim.survey_image import SurveyImage
@@ -88,9 +86,15 @@ def catalog(
         draws = draws_table(reading.draws(samples, SEED), image, {**about, "SEED": SEED})
         write_table(draws, samples_path(output))
         click.echo(f"{samples_path(output)}: {len(draws):,} sources in {samples:,} draws")
+    # What draws takes a second to load, in which bad input would wait.
     if plot:
+        from npecat_eval.field_figure import field_figure
+
         field_figure(image, found.detections, plot)
         click.echo(f"{plot}")
     if residual:
+        from npecat_eval.field_figure import write_residual
+        from npecat_eval.reconstruction import Reconstruction
+
         write_residual(Reconstruction.of(image, found.detections), residual)
         click.echo(f"{residual}")
