@@ -2,16 +2,28 @@
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) moves a matrix by its
 momentum with all singular values made one. Of runs of 32,000 images with the same seed, Adam
-alone ends at a validation loss of 9.5 nats an image and this at 7.9, at 0.95 of its speed.
+alone ends at a validation loss of 9.5 nats an image and this at 7.9, at nearly its speed.
 """
 
+import math
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Muon, Optimizer
+from torch.optim import Adam, Optimizer
 
 from npecat_train.network import ConvBlock
+
+MOMENTUM = 0.95
+NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
+NEWTON_SCHULZ_STEPS = 5
+LEAST_NORM = 1e-7
+"""From there: the share of the old momentum, the coefficients of X, (X X') X and (X X')^2 X in a step
+of the iteration, how many steps, and what is no gradient at all."""
+
+ADAM_STEP = 0.2
+"""Root mean square of Adam's steps at a rate of 1 (Liu et al. 2025, section 2.2)."""
 
 
 def make_optimisers(network: nn.Module, schedule: str) -> tuple[Optimizer, ...]:
@@ -29,30 +41,53 @@ def make_optimisers(network: nn.Module, schedule: str) -> tuple[Optimizer, ...]:
     return ConvolutionMuon(weights), Adam(others, fused=True)
 
 
-class ConvolutionMuon(Muon):
+class ConvolutionMuon(Optimizer):
     """Muon on weights of convolutions, (out, in, y, x): each is a matrix of ``out`` rows to it.
 
-    Its steps have the size of Adam's at the same rate (Liu et al. 2025, arXiv:2502.16982).
+    As torch.optim.Muon without decay of weights, whose steps have the size of Adam's at the same
+    rate (Liu et al. 2025, arXiv:2502.16982). But matrices of one shape are worked on together: of
+    ours most are small and alike, and one by one they take four times as long, a seventh of a step.
     """
 
     def __init__(self, weights: Iterable[nn.Parameter]):
-        self.weights = list(weights)
-        matrices = [nn.Parameter(_matrix(weight.detach())) for weight in self.weights]
-        for matrix, weight in zip(matrices, self.weights, strict=True):
-            if matrix.data_ptr() != weight.data_ptr():
-                raise ValueError("Muon steps reach weights in channels_last only")
-        super().__init__(matrices, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+        super().__init__(weights, {"lr": 0.0})
+        self.alike: dict[torch.Size, list[Tensor]] = {}
+        for weight in self.param_groups[0]["params"]:
+            self.alike.setdefault(weight.shape, []).append(weight)
 
+    @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move the convolutions' weights along their gradients."""
-        for matrix, weight in zip(self.param_groups[0]["params"], self.weights, strict=True):
-            assert weight.grad is not None
-            matrix.grad = _matrix(weight.grad)
-        super().step()
+        rate = self.param_groups[0]["lr"]
+        for shape, weights in self.alike.items():
+            gradients = [cast(Tensor, weight.grad) for weight in weights]
+            momenta = [self._momentum(weight) for weight in weights]
+            torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+            ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
+            matrices = torch.stack(ahead).flatten(start_dim=2)
+            rows, columns = matrices.shape[1:]
+            steps = orthogonal(matrices).unflatten(2, shape[1:])
+            size = rate * ADAM_STEP * math.sqrt(max(rows, columns))
+            torch._foreach_add_(weights, steps.unbind(), alpha=-size)
+
+    def _momentum(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        return state["momentum_buffer"]
 
 
-def _matrix(weight: Tensor) -> Tensor:
-    return weight.permute(0, 2, 3, 1).flatten(start_dim=1)
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Matrices (n, row, column) with all singular values brought to between 0.7 and 1.2."""
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    wide = matrices.mT if is_tall else matrices
+    wide = wide / torch.linalg.matrix_norm(wide, keepdim=True).clamp(min=LEAST_NORM)
+    linear, cubic, quintic = NEWTON_SCHULZ
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = wide @ wide.mT
+        higher = torch.baddbmm(gram, gram, gram, beta=cubic, alpha=quintic)
+        wide = torch.baddbmm(wide, higher, wide, beta=linear)
+    return wide.mT if is_tall else wide
 
 
 MOMENTS = {Adam: ("step", "exp_avg", "exp_avg_sq"), ConvolutionMuon: ("momentum_buffer",)}
