@@ -22,6 +22,8 @@ from npecat_train.trainer import (
     CROWDED_DENSITY,
     CROWDED_EPOCHS,
     EPOCHS,
+    N_CROWDED,
+    N_TRAIN,
     run_settings,
 )
 from npecat_train.trainer import train as train_variant
@@ -97,14 +99,14 @@ def train(
     On several GPUs: torchrun --nproc-per-node 8 -m npecat train ...
     """
     prior = VARIANTS[variant]
-    command = f"npecat simulate --prior {prior} --n 210000 --out "
+    command = f"npecat simulate --prior {prior} --out "
     images, validation = (
-        Store(store_path(data / prior, split), command + str(data / prior))
+        Store(store_path(data / prior, split), f"{command}{data / prior} --n {N_TRAIN}")
         for split in ("train", "validation")
     )
     crowded = None
     if first:
-        command += f"{first / prior} --density {CROWDED_DENSITY} --seed 1"
+        command += f"{first / prior} --n {N_CROWDED} --density {CROWDED_DENSITY} --seed 1"
         crowded = Store(store_path(first / prior, "train"), command)
     with joined() as (team, device):
         settings = run_settings(
