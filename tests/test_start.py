@@ -99,7 +99,7 @@ def test_passes_over_crowded_images_first(stores, tmp_path, monkeypatch):
     rows = (tmp_path / LOG).read_text().splitlines()
     assert [row.split(",")[:2] for row in rows[1:]] == [["1", "96"], ["2", "144"]]
     rates = [float(row.split(",")[2]) for row in rows[1:]]
-    assert rates == pytest.approx([learning_rate("cosine", 3e-3, step, 9) for step in (5, 8)], 1e-4)
+    assert rates == pytest.approx([learning_rate("cosine", 5e-3, step, 9) for step in (5, 8)], 1e-4)
 
 
 @pytest.mark.parametrize("n_steps", [3, 7])  # six make the first pass
