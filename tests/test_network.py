@@ -151,3 +151,25 @@ def test_folded_network_says_the_same():
         folded = network.for_inference()
         assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
         assert torch.allclose(folded(pixels, tiles), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kernel", [{"kernel": 3, "padding": 1}, {"kernel": 4, "stride": 2}])
+def test_block_with_held_norm_is_convolution_norm_and_activation(kernel):
+    """To the same gradients as when the three work one after another."""
+    torch.manual_seed(0)
+    block = ConvBlock(3, 5, **kernel)
+    norm = block[1]
+    with torch.no_grad():
+        for tensor in (norm.weight, norm.running_var):
+            tensor.uniform_(0.5, 2)
+        for tensor in (norm.bias, norm.running_mean):
+            tensor.normal_()
+    norm.eval()
+    features = torch.randn(2, 3, 9, 9)
+    weights = tuple(block.parameters())
+    results = []
+    for block.training in (True, False):
+        out = block(features)
+        results.append((out, *torch.autograd.grad(out.square().sum(), weights)))
+    assert len(results[0]) == 4
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
