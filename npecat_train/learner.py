@@ -43,8 +43,8 @@ class Learner:
         join_batch_norm(network, team)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimisers = make_optimisers(self.network, settings.schedule)
-        # Sums over processes cannot be compiled; the C compiler is PyTorch's own need.
-        pays = n_steps >= LEAST_COMPILED_STEPS and team.size == 1 and shutil.which("cc")
+        # The C compiler is PyTorch's own need.
+        pays = n_steps >= LEAST_COMPILED_STEPS and shutil.which("cc")
         if pays:
             torch._dynamo.config.suppress_errors = True  # where compiling fails, go on without
         self._whole_batch_network: Callable[[Tensor, Tensor], Tensor] = (
@@ -62,7 +62,8 @@ class Learner:
         for optimiser in self.optimisers:
             optimiser.param_groups[0]["lr"] = learning_rate
         is_whole = len(batch) == self.settings.batch_size
-        network = self._whole_batch_network if is_whole else self.network
+        can_compile = hold_norm or self.team.size == 1  # batch norm's sums over processes cannot
+        network = self._whole_batch_network if is_whole and can_compile else self.network
         losses = self._losses(network, batch).sum(dim=1) / len(batch)
         self.network.zero_grad(set_to_none=True)
         losses.sum().backward()

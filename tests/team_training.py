@@ -1,14 +1,16 @@
 """A training of a few steps that tells what it did: run by test_parallel.py, under torchrun too.
 
-Arguments: a folder of stores and one to write to.
+Arguments: a folder of stores, one to write to, and of how many steps on a run is compiled.
 """
 
 import json
 import sys
 from pathlib import Path
 
+from torch._dynamo.utils import counters
+
 from npecat_sim.store import Store, store_path
-from npecat_train import forward, trainer
+from npecat_train import forward, learner, trainer
 from npecat_train.learner import Learner
 from npecat_train.network import NetworkSize
 from npecat_train.parallel import joined
@@ -16,14 +18,16 @@ from npecat_train.parallel import joined
 SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
 
 
-def main(data: Path, out: Path) -> None:
+def main(data: Path, out: Path, least_compiled_steps: int) -> None:
     """Train for two epochs in float32; every process writes what it saw of each step."""
     forward.has_bfloat16 = lambda device: False
+    learner.LEAST_COMPILED_STEPS = least_compiled_steps
     steps, whole_step = [], Learner.step
 
     def told(learner, batch, rate, hold_norm):
         losses = whole_step(learner, batch, rate, hold_norm)
-        steps.append({"images": batch.images[:, 0, 0].tolist(), "losses": losses.tolist()})
+        step = {"images": batch.images[:, 0, 0].tolist(), "losses": losses.tolist()}
+        steps.append(step | {"compiled": counters["frames"]["ok"] > 0})
         return losses
 
     Learner.step = told  # type: ignore[method-assign]
@@ -36,4 +40,4 @@ def main(data: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

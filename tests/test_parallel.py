@@ -14,11 +14,12 @@ from tests.stores import write_store
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
-def train(data: Path, out: Path, *launcher: str) -> str:
+def train(data: Path, out: Path, *launcher: str, least_compiled_steps: int = 1000) -> str:
     """Train in processes of their own; returns what they said."""
     out.mkdir()
+    arguments = str(data), str(out), str(least_compiled_steps)
     done = subprocess.run(
-        [sys.executable, *launcher, "-m", "tests.team_training", str(data), str(out)],
+        [sys.executable, *launcher, "-m", "tests.team_training", *arguments],
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
@@ -48,6 +49,18 @@ def test_same_global_batches_and_losses(alone_and_together):
         assert [s["images"] for s in steps] == [s["images"] for s in single]
         losses = np.array([s["losses"] for s in steps])
         np.testing.assert_allclose(losses, [s["losses"] for s in single], rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_steps_with_held_batch_norm_are_compiled(alone_and_together, tmp_path):
+    alone = alone_and_together[0]
+    train(alone.parent, tmp_path / "run", *TORCHRUN, least_compiled_steps=1)
+    single = json.loads((alone / "steps0.json").read_text())
+    for rank in range(2):
+        steps = json.loads((tmp_path / "run" / f"steps{rank}.json").read_text())
+        assert [step["compiled"] for step in steps] == [False] * 2 + [True] * 6
+        losses = np.array([step["losses"] for step in steps])
+        np.testing.assert_allclose(losses, [step["losses"] for step in single], rtol=1e-3)
 
 
 def test_same_log(alone_and_together):
