@@ -100,7 +100,10 @@ class Run:
         state = self.state
         choice = np.random.default_rng((self.settings.seed, state.epoch, state.step)).integers(8)
         batch = batch.turned(int(choice) % 4, bool(choice >= 4))
-        hold_norm = holds_batch_norm(self.settings.schedule, self.steps_done, self.n_steps)
+        # The weights of another run ended beside statistics held still, and fit no others.
+        hold_norm = self.settings.start is not None or holds_batch_norm(
+            self.settings.schedule, self.steps_done, self.n_steps
+        )
         losses = self.learner.step(batch, self._rate(self.steps_done), hold_norm).double()
         if state.step == 0:
             self._smooth.copy_(losses)
