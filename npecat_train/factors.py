@@ -15,6 +15,7 @@ from torch.nn import functional
 from npecat_train.distributions import Bernoulli
 from npecat_train.log_normal import LogNormal, LogNormalMixture
 from npecat_train.network import TILE_SIZE
+from npecat_train.symmetry import AXES, SCALAR, VECTOR, Channels
 from npecat_train.truncated_normal import TruncatedBivariateNormal, TruncatedNormal
 
 Family = TypeVar("Family")
@@ -37,15 +38,22 @@ class Factor(Generic[Family]):
     """initial_outputs: what an untrained network puts out, one number for each output.
 
     read: from these outputs, (batch, output, row, column), to distributions (batch, row, column).
+    turning: how they turn with the image; scalars unless said otherwise.
     """
 
     initial_outputs: tuple[float, ...]
     read: Callable[[Tensor], Family]
+    turning: Channels | None = None
 
     @property
     def n_outputs(self) -> int:
         """How many of the network's outputs it takes."""
         return len(self.initial_outputs)
+
+    @property
+    def channels(self) -> Channels:
+        """How its outputs turn with the image."""
+        return self.turning or SCALAR * self.n_outputs
 
 
 def _bernoulli(raw: Tensor) -> Bernoulli:
@@ -93,7 +101,7 @@ def _raw_scale(scale: float) -> float:
 SOURCE = Factor((-4.6,), _bernoulli)
 """At first 4 sources over 400 tiles."""
 
-POSITION = Factor((0.0, 0.0, 1.0, 1.0), _position)
+POSITION = Factor((0.0, 0.0, 1.0, 1.0), _position, VECTOR + AXES)
 """At first in the middle of the tile with a wide scale."""
 
 TYPE = Factor((0.0,), _bernoulli)

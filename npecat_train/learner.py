@@ -15,6 +15,8 @@ from npecat_train.checkpoint import RunSettings
 from npecat_train.forward import image_losses, tile_posterior
 from npecat_train.optimisers import load_tensors, make_optimisers, tensors_of
 from npecat_train.parallel import ALONE, Team
+from npecat_train.posterior import output_channels
+from npecat_train.symmetry import Symmetry
 
 FACTORS = ("source", "position", "type", "flux")
 """What the loss is made of, in the order of all vectors of losses."""
@@ -42,6 +44,8 @@ class Learner:
         network = settings.build_network().to(device)
         join_batch_norm(network, team)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.symmetry = Symmetry(self.network, output_channels(settings.flux))
+        self.symmetry.begin()
         self.optimisers = make_optimisers(self.network, settings.schedule)
         # The C compiler is PyTorch's own need.
         pays = n_steps >= LEAST_COMPILED_STEPS and shutil.which("cc")
@@ -68,6 +72,7 @@ class Learner:
         self.network.zero_grad(set_to_none=True)
         losses.sum().backward()
         self.team.sum_gradients(self.network.parameters())
+        self.symmetry.average_gradients()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -75,6 +80,7 @@ class Learner:
 
     def validate(self, batches: Iterable[TrainingBatch]) -> dict[str, float]:
         """Mean loss of each factor over all images, nats an image."""
+        self.symmetry.average()
         self.network.eval()
         total = torch.zeros(len(FACTORS), dtype=torch.float64, device=self.device)
         n_images = 0
@@ -93,6 +99,7 @@ class Learner:
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of tensors(); raises RuntimeError or KeyError where they do not fit."""
         self.network.load_state_dict(_under("network.", tensors))
+        self.symmetry.check()
         load_tensors(self.optimisers, _under("optimiser.", tensors))
 
     def _losses(self, network: Callable[[Tensor, Tensor], Tensor], batch: TrainingBatch) -> Tensor:

@@ -9,6 +9,7 @@ from npecat_train.distributions import Bernoulli, Distributions
 from npecat_train.factors import FLUX, POSITION, SOURCE, TYPE
 from npecat_train.log_normal import LogNormal, LogNormalMixture
 from npecat_train.network import TILE_SIZE
+from npecat_train.symmetry import Channels
 from npecat_train.tiles import TileCatalog
 from npecat_train.truncated_normal import TruncatedBivariateNormal
 
@@ -20,6 +21,11 @@ def initial_outputs(flux: str) -> tuple[float, ...]:
         for factor in (SOURCE, POSITION, TYPE, FLUX[flux])
         for output in factor.initial_outputs
     )
+
+
+def output_channels(flux: str) -> Channels:
+    """How these outputs turn with the image."""
+    return SOURCE.channels + POSITION.channels + TYPE.channels + FLUX[flux].channels
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ CHECKPOINT_EVERY = 1000
 """Steps between checkpoints inside an epoch: a minute or two of work on two CPU cores."""
 
 READ_EVERY = 50
-"""Steps between looks at the loss; a GPU that is asked for it has to finish what it was given."""
+"""Steps between looks at the loss, for which a GPU has to finish what it was given, and between
+averages over the symmetries, which undo the little that rounding did."""
 
 SMOOTHING = 0.02
 """Weight of the newest step in the loss that is shown."""
@@ -112,6 +113,7 @@ class Run:
         state.step += 1
         if state.step % READ_EVERY == 1:
             self._read_losses()
+            self.learner.symmetry.average()
         if state.step % CHECKPOINT_EVERY == 0:
             self.save()
 

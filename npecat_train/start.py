@@ -5,7 +5,7 @@ from pathlib import Path
 
 from npecat_sim.errors import NpecatError
 from npecat_train.checkpoint import RunSettings, fitting, load
-from npecat_train.network import TileNetwork
+from npecat_train.learner import Learner
 from npecat_train.weights import digest
 
 RATE_SHARE = 0.1
@@ -36,8 +36,9 @@ def starting_from(path: Path, settings: RunSettings) -> RunSettings:
     )
 
 
-def load_start(path: Path, network: TileNetwork) -> None:
-    """Give a network the weights of a checkpoint; raises NpecatError where they do not fit."""
+def load_start(path: Path, learner: Learner) -> None:
+    """Begin with the weights of a checkpoint; raises NpecatError where they do not fit."""
     weights, _, _ = load(path)
     with fitting(path):
-        network.load_state_dict(weights)
+        learner.network.load_state_dict(weights)
+        learner.symmetry.check()

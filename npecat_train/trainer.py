@@ -31,9 +31,9 @@ N_TRAIN = 210_000
 EPOCHS = {"cpu": 3, "cuda": 50}
 """By type of device, of so large a store: an hour and a quarter on two CPU cores; the paper's."""
 
-CROWDED_EPOCHS, N_CROWDED = 2, 360_000
+CROWDED_EPOCHS, N_CROWDED = 2, 600_000
 """Of those epochs, which one pass over a store of crowded images stands for, and its images: they
-are five of the eight that a run on a CPU sees."""
+are three of every four that a run on a CPU sees."""
 
 CROWDED_DENSITY = 0.0025
 """Sources a pixel of images to pass over first: four times the paper's."""
@@ -102,7 +102,7 @@ def train(
     with locked(folder) if team.is_first else nullcontext():
         learner = Learner(settings, device, n_batches(lengths, settings.batch_size), team)
         if start:
-            load_start(start, learner.network)
+            load_start(start, learner)
         run = Run(settings, folder, learner, lengths)
         with (
             progress(
