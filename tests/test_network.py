@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from npecat.compare_networks import CANDIDATES
 from npecat_train.checkpoint import RunSettings
-from npecat_train.inputs import Standardisation, network_inputs
+from npecat_train.inputs import Standardisation, asinh, network_inputs
 from npecat_train.network import NETWORKS, ConvBlock
 from npecat_train.posterior import TilePosterior, initial_outputs
 from tests.survey_images import ENCODING
@@ -106,6 +106,13 @@ def test_inputs_are_in_noise_units():
     assert torch.allclose(pixels[0], pixels[1]) and torch.allclose(sky_maps[0], sky_maps[1])
     assert torch.allclose(pixels[0, 0], torch.asinh(torch.tensor(2.0)))
     assert torch.allclose(sky_maps[0], (torch.tensor(900.0).log() - 6.8) / 0.2, atol=1e-4)
+
+
+def test_stretch_is_asinh_from_the_faintest_pixel_to_the_brightest():
+    sizes = torch.logspace(-8, 6, 57)
+    values = torch.cat([-sizes, torch.zeros(1), sizes])
+    expected = torch.asinh(values.double()).float()
+    torch.testing.assert_close(asinh(values), expected, rtol=3e-7, atol=0)
 
 
 def test_apertures_hold_the_flux_around_each_tile():
