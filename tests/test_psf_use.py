@@ -20,7 +20,7 @@ from npecat_train.inputs import n_tile_maps
 from npecat_train.network import NetworkSize
 from tests.stores import write_store
 
-SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
+SMALL = NetworkSize((8,), (), 16, 16, (1,), (1,))
 
 
 @pytest.fixture(scope="module")
