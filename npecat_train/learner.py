@@ -79,7 +79,10 @@ class Learner:
         return self.team.sum(losses.detach())
 
     def validate(self, batches: Iterable[TrainingBatch]) -> dict[str, float]:
-        """Mean loss of each factor over all images, nats an image."""
+        """Mean loss of each factor over all images, nats an image.
+
+        Of a network that turns with the image exactly, as it is then kept.
+        """
         self.symmetry.average()
         self.network.eval()
         total = torch.zeros(len(FACTORS), dtype=torch.float64, device=self.device)
