@@ -1,12 +1,13 @@
 """The posterior of every tile: the product of its factors (Patel et al. 2025)."""
 
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from npecat_train.distributions import Bernoulli, Distributions
-from npecat_train.factors import FLUX, POSITION, SOURCE, TYPE
+from npecat_train.factors import FLUX, POSITION, SOURCE, TYPE, Factor
 from npecat_train.log_normal import LogNormal, LogNormalMixture
 from npecat_train.network import TILE_SIZE
 from npecat_train.symmetry import Channels
@@ -16,16 +17,16 @@ from npecat_train.truncated_normal import TruncatedBivariateNormal
 
 def initial_outputs(flux: str) -> tuple[float, ...]:
     """What an untrained network puts out, in the order of from_raw; ``flux``: a key of FLUX."""
-    return tuple(
-        output
-        for factor in (SOURCE, POSITION, TYPE, FLUX[flux])
-        for output in factor.initial_outputs
-    )
+    return tuple(output for factor in _factors(flux) for output in factor.initial_outputs)
 
 
 def output_channels(flux: str) -> Channels:
     """How these outputs turn with the image."""
-    return SOURCE.channels + POSITION.channels + TYPE.channels + FLUX[flux].channels
+    return reduce(Channels.__add__, (factor.channels for factor in _factors(flux)))
+
+
+def _factors(flux: str) -> tuple[Factor, ...]:
+    return SOURCE, POSITION, TYPE, FLUX[flux]
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class TilePosterior(Distributions):
 
         The flux is in units of the network's choice, see forward.tile_posterior.
         """
-        factors = SOURCE, POSITION, TYPE, FLUX[flux]
-        source, position, galaxy, flux_outputs = raw.split([f.n_outputs for f in factors], dim=1)
+        sizes = [factor.n_outputs for factor in _factors(flux)]
+        source, position, galaxy, flux_outputs = raw.split(sizes, dim=1)
         return cls(
             source=SOURCE.read(source),
             position=POSITION.read(position),

@@ -29,7 +29,7 @@ N_TRAIN = 210_000
 """Images of the paper's training store."""
 
 EPOCHS = {"cpu": 3, "cuda": 50}
-"""By type of device, of so large a store: an hour and a quarter on two CPU cores; the paper's."""
+"""By type of device, of so large a store: less than an hour on two CPU cores; the paper's."""
 
 CROWDED_EPOCHS, N_CROWDED = 2, 600_000
 """Of those epochs, which one pass over a store of crowded images stands for, and its images: they
