@@ -1,13 +1,15 @@
 """Speed and memory of training: ``python -m npecat.bench_train``.
 
 Streams a store without training, then trains on it while it streams, compiled as a long run is.
-Then the default network and ``wide`` take turns on the same batch, both uncompiled, so that
-whatever else the machine does slows both alike.
+Then the default network and ``wide`` take turns on the same batch, so that whatever else the
+machine does slows both alike: both train compiled, some steps with batch norm moving and some with
+it held, as a run does, and both read as ``npecat catalog`` does.
 """
 
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,6 +26,7 @@ from npecat_train.learner import LEAST_COMPILED_STEPS, Learner
 from npecat_train.loader import batches
 from npecat_train.network import NETWORKS
 from npecat_train.parallel import joined
+from npecat_train.schedule import HELD_SHARE
 from npecat_train.trainer import BATCH_SIZES, run_settings
 
 from .bench_simulate import peak_memory
@@ -75,8 +78,10 @@ def training_rate(learner: Learner, images: Images, n_steps: int) -> tuple[float
 def rates_in_turn(
     learners: dict[str, Learner], batch: TrainingBatch, rounds: int
 ) -> dict[str, tuple[float, float]]:
-    """Images per second in training and in inference by name, medians over the rounds."""
+    """Images per second in training and in inference by name, medians over the rounds.
 
+    Training's is that of a whole run, which holds batch norm in a share of its steps.
+    """
     readers = {
         name: deepcopy(learner.network).for_inference() for name, learner in learners.items()
     }
@@ -85,14 +90,21 @@ def rates_in_turn(
         with torch.inference_mode():
             tile_posterior(readers[name], learners[name].settings, batch)
 
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in learners}
-    for _ in range(1 + rounds):
+    times: dict[str, list[list[float]]] = {name: [] for name in learners}
+    for _ in range(1 + rounds):  # the first one compiles
         for name, learner in learners.items():
-            training = seconds(partial(learner.step, batch, RATE), learner.device)
-            inference = seconds(partial(infer, name), learner.device)
-            times[name].append((training, inference))
-    medians = {name: np.median(taken[1:], axis=0) for name, taken in times.items()}
-    return {name: tuple(len(batch) / median) for name, median in medians.items()}
+            works: list[Callable[[], object]] = [
+                partial(learner.step, batch, RATE, hold_norm=False),
+                partial(learner.step, batch, RATE, hold_norm=True),
+                partial(infer, name),
+            ]
+            times[name].append([seconds(work, learner.device) for work in works])
+    rates = {}
+    for name, taken in times.items():
+        moving, held, inference = np.median(taken[1:], axis=0)
+        training = (1 - HELD_SHARE) * moving + HELD_SHARE * held
+        rates[name] = (len(batch) / training, len(batch) / inference)
+    return rates
 
 
 @click.command(context_settings={"show_default": True})
@@ -119,7 +131,8 @@ def bench_train(path: Path, batch_size: int | None, steps: int, rounds: int) -> 
         print(f"loader        {loader:,.0f} images/s, {loader / training:.1f} times training's")
         print(f"training      {training:,.0f} images/s, {waiting:.2%} of the time waits for data")
         print(f"peak memory   {memory / 1e9:.2f} GB")
-        learners = {name: Learner(one, device, n_steps=0) for name, one in settings.items()}
+        settings = {name: replace(one, batch_size=BATCH_IN_TURN) for name, one in settings.items()}
+        learners = {n: Learner(one, device, LEAST_COMPILED_STEPS) for n, one in settings.items()}
         rates = rates_in_turn(learners, next(batches(images, BATCH_IN_TURN)), rounds)
         print(f"in turn, batches of {BATCH_IN_TURN}, images/s")
         for index, what in enumerate(("training", "inference")):

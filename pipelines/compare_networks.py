@@ -19,7 +19,7 @@ from npecat_train.learner import Learner
 from npecat_train.loader import batches
 from npecat_train.network import NETWORKS
 from npecat_train.plan import gmac
-from npecat_train.trainer import run_settings, train
+from npecat_train.trainer import SHORT_RUN_BATCH_SIZE, run_settings, train
 
 from .bench_train import rates_in_turn
 from .cli import main
@@ -55,11 +55,14 @@ def compare_networks(data: Location, rounds: int, only: tuple[str, ...]) -> None
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     settings = {
-        name: replace(run_settings("psf_aware", images, epochs=1), network=CANDIDATES[name])
+        name: replace(
+            run_settings("psf_aware", images, epochs=1, batch_size=SHORT_RUN_BATCH_SIZE),
+            network=CANDIDATES[name],
+        )
         for name in only or CANDIDATES
     }
     learners = {name: Learner(one, device, n_steps=0) for name, one in settings.items()}
-    batch = next(batches(Streamed(images, device), 16))
+    batch = next(batches(Streamed(images, device), SHORT_RUN_BATCH_SIZE))
     rates = rates_in_turn(learners, batch, rounds)
     click.echo("| candidate | parameters | GMAC | training images/s | loss, nats an image |")
     click.echo("| --- | --- | --- | --- | --- |")

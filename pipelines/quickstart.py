@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from npecat_train.trainer import CROWDED_DENSITY
+from npecat_train.trainer import CROWDED_DENSITY, SHORT_RUN_BATCH_SIZE
 
 from .evaluate import evaluate
 from .options import FOLDER
@@ -39,6 +39,14 @@ def quickstart(context: click.Context, out: Path) -> None:
         seed=1,
         out=crowded / "many",
     )
-    context.invoke(train, variant="psf_aware", epochs=1, first=crowded, data=data, runs=runs)
+    context.invoke(
+        train,
+        variant="psf_aware",
+        epochs=1,
+        batch_size=SHORT_RUN_BATCH_SIZE,
+        first=crowded,
+        data=data,
+        runs=runs,
+    )
     for prior in ("many", "one"):
         context.invoke(evaluate, test_prior=prior, data=data, runs=runs, results=results)
