@@ -50,7 +50,7 @@ def run_settings(
     seed: int = 0,
     flux: str = "mixture",
     schedule: str = "cosine",
-    batch_size: int = SHORT_RUN_BATCH_SIZE,
+    batch_size: int = BATCH_SIZES["cpu"],
     network: str = "default",
     first: Store | None = None,
 ) -> RunSettings:

@@ -27,7 +27,7 @@ def short_trial(monkeypatch):
 
 def test_a_plan_scales_the_trial_up(data):
     stores = [Store(data / "many" / f"{split}.zarr", "") for split in ("train", "validation")]
-    settings = trainer.run_settings("psf_aware", stores[0], epochs=7)
+    settings = trainer.run_settings("psf_aware", stores[0], epochs=7, batch_size=16)
     cost = plan(settings, *stores, CPU, "ram")
     network = settings.build_network()
     assert cost.n_parameters == sum(weights.numel() for weights in network.parameters())
@@ -44,7 +44,7 @@ def test_dry_run_tells_all_and_touches_no_file(data, tmp_path):
     words = ["--variant", "psf_aware", "--dry-run", "--data", str(data)]
     done = CliRunner().invoke(train, [*words, "--runs", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.output
-    for name in ("parameters", "GMAC", "memory", "time", "images/s", "batches of 16, epochs: 3"):
+    for name in ("parameters", "GMAC", "memory", "time", "images/s", "batches of 32, epochs: 3"):
         assert name in done.output
     assert not list(tmp_path.iterdir())
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
@@ -54,4 +54,4 @@ def test_dry_run_counts_the_first_pass(data, tmp_path):
     words = ["--variant", "psf_aware", "--dry-run", "--data", str(data), "--first", str(data)]
     done = CliRunner().invoke(train, [*words, "--runs", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.output
-    assert "batches of 16, epochs: 1" in done.output and " crowded ones, " in done.output
+    assert "batches of 32, epochs: 1" in done.output and " crowded ones, " in done.output

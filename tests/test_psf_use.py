@@ -50,7 +50,9 @@ def aware(toy_store, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("aware")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(trainer.NETWORKS, "default", SMALL)
-        settings = trainer.run_settings("psf_aware", toy_store, epochs=4, flux="lognormal")
+        settings = trainer.run_settings(
+            "psf_aware", toy_store, epochs=4, flux="lognormal", batch_size=16
+        )
         settings = replace(settings, learning_rate=2e-2)
         trainer.train(settings, toy_store, toy_store, folder, torch.device("cpu"))
     return folder

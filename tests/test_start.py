@@ -39,7 +39,7 @@ def stores(tmp_path_factory):
 
 
 def train(store, validation, folder, start=None, first=None):
-    settings = trainer.run_settings("psf_aware", store, epochs=1, first=first)
+    settings = trainer.run_settings("psf_aware", store, epochs=1, batch_size=16, first=first)
     if start:
         settings = starting_from(start, settings)
     trainer.train(settings, store, validation, folder, CPU, start=start, first=first)

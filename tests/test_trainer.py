@@ -38,7 +38,7 @@ def small(monkeypatch):
 
 
 def train(stores, folder, epochs=2, variant="psf_aware", cache="auto", **options):
-    settings = trainer.run_settings(variant, stores[0], epochs, **options)
+    settings = trainer.run_settings(variant, stores[0], epochs, **{"batch_size": 16, **options})
     return trainer.train(settings, *stores, folder, CPU, cache)
 
 
