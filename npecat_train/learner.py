@@ -21,6 +21,12 @@ from npecat_train.symmetry import Symmetry
 FACTORS = ("source", "position", "type", "flux")
 """What the loss is made of, in the order of all vectors of losses."""
 
+FACTOR_WEIGHTS = (1.0, 1.0, 1.0, 3.0)
+"""Of these losses in the sum that training lowers. Each is a proper score by itself, so any weights
+lead to the true posterior; these decide where a small network does its best. Runs of 86,000 images
+end at flux losses of 2.66, 2.59 and 2.58 nats an image with weights of 1, 3 and 6 for the flux, and
+at 0.50, 0.69 and 0.97 for the others together. All losses that are told are without weights."""
+
 GRADIENT_NORM = 10.0
 """Longer gradients are cut: with scale floors this low, one misplaced bright star gives 1e6."""
 
@@ -47,6 +53,7 @@ class Learner:
         self.symmetry = Symmetry(self.network, output_channels(settings.flux))
         self.symmetry.begin()
         self.optimisers = make_optimisers(self.network, settings.schedule)
+        self._factor_weights = torch.tensor(FACTOR_WEIGHTS, device=device)
         # The C compiler is PyTorch's own need.
         pays = n_steps >= LEAST_COMPILED_STEPS and shutil.which("cc")
         if pays:
@@ -70,7 +77,7 @@ class Learner:
         network = self._whole_batch_network if is_whole and can_compile else self.network
         losses = self._losses(network, batch).sum(dim=1) / len(batch)
         self.network.zero_grad(set_to_none=True)
-        losses.sum().backward()
+        (losses @ self._factor_weights).backward()
         self.team.sum_gradients(self.network.parameters())
         self.symmetry.average_gradients()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)

@@ -57,6 +57,20 @@ def test_a_step_reads_nothing_from_the_device(store, settings):
     assert seen.names & WAITING == {"_local_scalar_dense", "nonzero"}  # it does see them
 
 
+def test_gradient_is_that_of_the_weighted_losses(store, settings, monkeypatch):
+    monkeypatch.setattr(learner, "GRADIENT_NORM", float("inf"))
+    batch = next(batches(Streamed(store, CPU), 16))
+    one, other = (Learner(settings, CPU, n_steps=3) for _ in range(2))
+    told = one.step(batch, 0.0)
+    losses = other._losses(other.network.train(), batch).mean(dim=1)
+    torch.testing.assert_close(told, losses.detach())  # itself without weights
+    sum(w * x for w, x in zip((1, 1, 1, 3), losses, strict=True)).backward()
+    other.symmetry.average_gradients()
+    pairs = zip(one.network.parameters(), other.network.parameters(), strict=True)
+    for weight, expected in pairs:
+        torch.testing.assert_close(weight.grad, expected.grad, rtol=1e-3, atol=1e-3)
+
+
 def test_held_batch_norm_keeps_its_statistics_and_the_weights_move(store, settings):
     one = Learner(settings, CPU, n_steps=3)
     batch = next(batches(Streamed(store, CPU), 16))
