@@ -37,7 +37,7 @@ EPOCHS = {"cpu": 3, "cuda": 50}
 
 CROWDED_EPOCHS, N_CROWDED = 2, 900_000
 """Of those epochs, which one pass over a store of crowded images stands for, and its images: they
-are four of every five that a run on a CPU sees."""
+are two of every three that the hour of docs/training.md sees."""
 
 CROWDED_DENSITY = 0.0025
 """Sources a pixel of images to pass over first: four times the paper's."""

@@ -24,6 +24,7 @@ from npecat_sim.files import Location
 from npecat_sim.priors import PRIORS
 from npecat_sim.store import Store, store_path
 from npecat_train.checkpoint import BEST, VARIANTS, load_network
+from npecat_train.trainer import N_TRAIN
 
 from .options import DATA_OPTION, FOLDER, RUNS_OPTION, STORAGE
 
@@ -49,7 +50,7 @@ def evaluate(
     path = store or store_path(data / str(test_prior), "test")
     folder = path.parent if store else data / str(test_prior)
     prior = test_prior or "many"
-    test = Store(path, f"npecat simulate --prior {prior} --n 210000 --out {folder}")
+    test = Store(path, f"npecat simulate --prior {prior} --n {N_TRAIN} --out {folder}")
     name = test_prior or (path.parent.name if path.stem == "test" else path.stem)
     directory = results / name
     truth = Truth(test.catalog())
