@@ -13,8 +13,8 @@ import numpy as np
 
 from npecat_eval.bins import OVERALL, Bins, coordinate
 from npecat_eval.means import EVERY, Label, Mean, mean_of
-from npecat_sim import compiled
-from npecat_sim.store import Batch
+from npecat_sim.render import compiled
+from npecat_sim.store.reader import Batch
 
 DETECTABLE_SNR = 5.0
 """What surveys call a detection."""

@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.axes import Axes
 
 from npecat_eval.image_panels import PRINT, draw_panels, save_panels
-from npecat_sim.store import Batch
+from npecat_sim.store.reader import Batch
 from npecat_sim.units import PIXEL_SCALE
 
 SCALE_BAR = 10.0

@@ -17,7 +17,7 @@ from npecat_eval.measurement import f1, flux_ratio_series, measurement_means
 from npecat_eval.reliability import detection_reliability
 from npecat_eval.separation import separation_series
 from npecat_eval.tile_scores import TileScores
-from npecat_sim.catalog import Catalog
+from npecat_sim.model.catalog import Catalog
 from npecat_sim.units import magnitude
 from npecat_train.detections import Detections
 from npecat_train.predicted import PredictedCatalog

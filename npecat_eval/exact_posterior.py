@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import dynesty
 import numpy as np
 
-from npecat_sim import compiled
-from npecat_sim.settings import PRIOR
-from npecat_sim.store import Batch
+from npecat_sim.render import compiled
+from npecat_sim.store.reader import Batch
+from npecat_sim.store.settings import PRIOR
 
 PLACE_SPAN = 3.0
 """Pixels along each side of the square, around the centre of the source's own pixel, in which its

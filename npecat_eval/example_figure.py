@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from npecat_eval.image_panels import TYPE_COLOUR, draw_panels, mark_size, save_panels
 from npecat_eval.measurement import GALAXY_THRESHOLD
-from npecat_sim.store import Batch
+from npecat_sim.store.reader import Batch
 from npecat_train.detections import Detections
 
 

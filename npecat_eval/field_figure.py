@@ -13,7 +13,7 @@ from npecat_eval.image_panels import TYPE_COLOUR, draw_image
 from npecat_eval.measurement import GALAXY_THRESHOLD
 from npecat_eval.reconstruction import CHI_EDGES, Reconstruction
 from npecat_eval.style import COLOURS, PRINT, save_figure
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.units import magnitude
 from npecat_train.detections import Detections
 

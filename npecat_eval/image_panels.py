@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 
 from npecat_eval.bins import MAGNITUDE_LIMIT
 from npecat_eval.style import COLOURS, save_figure
-from npecat_sim.catalog import Catalog
+from npecat_sim.model.catalog import Catalog
 from npecat_sim.units import magnitude
 
 MIN_COLUMNS = 4

@@ -18,9 +18,9 @@ from scipy.spatial import KDTree
 from npecat_eval.match import Positions, match
 from npecat_eval.measurement import GALAXY_THRESHOLD
 from npecat_eval.shares import ratio, share
-from npecat_sim.inject import MAGNITUDES, draw_injection, inject
-from npecat_sim.settings import PRIOR
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.store.settings import PRIOR
+from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.surveys.injection import MAGNITUDES, draw_injection, inject
 from npecat_sim.units import magnitude
 from npecat_train.detections import Detections
 

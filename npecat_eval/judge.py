@@ -3,7 +3,7 @@
 from npecat_eval.evaluate import Prediction, Truth
 from npecat_eval.tile_scores import TileScores
 from npecat_sim.progress import progress
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train.checkpoint import RunSettings
 from npecat_train.decode import decode
 from npecat_train.network import TileNetwork

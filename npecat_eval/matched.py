@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from npecat_eval.match import Match, Positions, match
-from npecat_sim.catalog import Catalog
+from npecat_sim.model.catalog import Catalog
 from npecat_sim.units import magnitude
 from npecat_train.detections import Detections
 

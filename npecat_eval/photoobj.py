@@ -11,8 +11,8 @@ import numpy as np
 from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.fits_file import column, data_at, open_fits
-from npecat_sim.sdss import BANDS
+from npecat_sim.io.fits import column, data_at, open_fits
+from npecat_sim.surveys.sdss.photofield import BANDS
 from npecat_sim.units import magnitude
 
 GALAXY, STAR, SKY = 3, 6, 8

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import RunSettings
 from npecat_train.network import TileNetwork

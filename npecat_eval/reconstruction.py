@@ -16,11 +16,11 @@ import numpy as np
 from astropy.io import fits
 
 from npecat_eval.measurement import GALAXY_THRESHOLD
-from npecat_sim.draw_field import draw_field
-from npecat_sim.files import replacing
-from npecat_sim.prior import GALAXY_ONLY
-from npecat_sim.settings import PRIOR
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.io.storage import replacing
+from npecat_sim.model.prior import GALAXY_ONLY
+from npecat_sim.render.stamps import draw_field
+from npecat_sim.store.settings import PRIOR
+from npecat_sim.surveys.image import SurveyImage
 from npecat_train.detections import Detections
 
 SKY_LEVEL, SOURCE_LEVEL = 0.1, 1.0

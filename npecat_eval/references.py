@@ -15,9 +15,9 @@ import sep
 
 from npecat_eval.bound import relative_flux_sigma
 from npecat_eval.sep_baseline import DETECTION_THRESHOLD, SepSources, measure
-from npecat_sim.files import Location, replacing
+from npecat_sim.io.storage import Location, replacing
 from npecat_sim.progress import progress
-from npecat_sim.store import Contents, Store
+from npecat_sim.store.reader import Contents, Store
 from npecat_train.detections import joined_rows
 
 VERSION = 1

@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from npecat_eval.figures import FIGURES, figure_path
 from npecat_eval.wide_tables import WideTable, wide_tables
-from npecat_sim.files import replacing
+from npecat_sim.io.storage import replacing
 
 N_HEADLINE = 4
 """Wide tables that are shown at once; the others are folded away."""

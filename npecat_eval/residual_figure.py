@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from npecat_eval.image_panels import MIN_COLUMNS, PRINT
 from npecat_eval.reconstruction import Reconstruction
 from npecat_eval.style import save_figure
-from npecat_sim.store import Batch
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.store.reader import Batch
+from npecat_sim.surveys.image import SurveyImage
 from npecat_train.detections import Detections
 
 SPAN = 5.0

@@ -14,9 +14,9 @@ import sep
 
 from npecat_eval.bins import MAGNITUDE_LIMIT
 from npecat_eval.match import Positions, match
-from npecat_sim import psf
-from npecat_sim.catalog import Catalog
 from npecat_sim.errors import NpecatError
+from npecat_sim.model import psf
+from npecat_sim.model.catalog import Catalog
 from npecat_sim.units import magnitude
 from npecat_train.detections import Detections, joined_rows
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import replacing
+from npecat_sim.io.storage import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

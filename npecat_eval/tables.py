@@ -12,7 +12,7 @@ from astropy.table import Table
 from npecat_eval.bins import ALL, NONE
 from npecat_eval.evaluate import TRUTH
 from npecat_eval.wide_tables import TITLES, WideTable, by_method, unique, wide_tables
-from npecat_sim.files import replacing
+from npecat_sim.io.storage import replacing
 
 DIGITS = 6
 """Significant ones: more than any sigma resolves, few enough to be the same on every machine."""

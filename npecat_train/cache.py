@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train.batch import ARRAYS, TrainingBatch
 from npecat_train.memory import free_bytes
 

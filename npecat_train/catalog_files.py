@@ -15,7 +15,7 @@ from astropy.io.votable.tree import Info
 from astropy.table import Table
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import replacing
+from npecat_sim.io.storage import replacing
 from npecat_sim.units import NANOJANSKY_PER_NANOMAGGY
 from npecat_train.catalog_table import FLUX_UNIT
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from npecat_sim import psf
-from npecat_sim.astrometry import pixel_scale
-from npecat_sim.catalog import Column
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.model import psf
+from npecat_sim.model.catalog import Column
+from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.surveys.wcs import pixel_scale
 from npecat_sim.units import PIXEL_SCALE, magnitude
 from npecat_train.checkpoint import RunSettings
 from npecat_train.decode import DETECTION_THRESHOLD

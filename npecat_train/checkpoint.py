@@ -19,7 +19,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import replacing
+from npecat_sim.io.storage import replacing
 from npecat_train.encoding import Encoding
 from npecat_train.inputs import N_PIXEL_MAPS, Standardisation, n_tile_maps
 from npecat_train.network import NetworkSize, TileNetwork

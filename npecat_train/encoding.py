@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.store import Contents
+from npecat_sim.store.reader import Contents
 from npecat_train.inputs import APERTURES, STRETCHES
 from npecat_train.network import TILE_SIZE
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from npecat_sim.survey_image import PixelFlag, SurveyImage
+from npecat_sim.surveys.image import PixelFlag, SurveyImage
 from npecat_train.checkpoint import RunSettings
 from npecat_train.decode import DETECTION_THRESHOLD, JoinedTiles, catalog_of_tiles, join, places
 from npecat_train.draws import CatalogDraws, draw_catalogs

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.surveys.image import SurveyImage
 from npecat_train.batch import ObservedImages
 from npecat_train.checkpoint import RunSettings
 from npecat_train.distributions import concatenate

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from npecat_sim.psf import PARAMETERS
-from npecat_sim.store import Store
+from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.store.reader import Store
 from npecat_train.network import TILE_SIZE
 
 STRETCHES = (1.0, 30.0)
@@ -40,7 +40,7 @@ LEAST_SKY_STD = 0.05
 class Standardisation:
     """Means and standard deviations over a training store; they travel in the checkpoint.
 
-    psf_mean, psf_std: (6,), see npecat_sim.psf.PARAMETERS. sky_mean, sky_std: of the log of the
+    psf_mean, psf_std: (6,), see npecat_sim.model.psf. sky_mean, sky_std: of the log of the
     background in electrons per pixel. Raises ValueError where they are none.
     """
 

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from npecat_sim.files import replacing
+from npecat_sim.io.storage import replacing
 from npecat_train.checkpoint import LOG
 from npecat_train.learner import FACTORS
 

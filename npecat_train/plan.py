@@ -8,7 +8,7 @@ import psutil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train.batch import TrainingBatch
 from npecat_train.cache import Streamed, bytes_of, choose_home
 from npecat_train.checkpoint import RunSettings

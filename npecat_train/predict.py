@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train.batch import TrainingBatch
 from npecat_train.cache import Streamed
 from npecat_train.checkpoint import RunSettings

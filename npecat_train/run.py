@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import write_json
+from npecat_sim.io.storage import write_json
 from npecat_train import checkpoint, log
 from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import BEST, LAST, SETTINGS, RunSettings

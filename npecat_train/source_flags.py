@@ -4,8 +4,8 @@ from enum import IntFlag
 
 import numpy as np
 
-from npecat_sim import psf
-from npecat_sim.survey_image import PixelFlag, SurveyImage
+from npecat_sim.model import psf
+from npecat_sim.surveys.image import PixelFlag, SurveyImage
 
 
 class SourceFlag(IntFlag):

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.spatial import KDTree
 
-from npecat_sim import psf
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.model import psf
+from npecat_sim.surveys.image import SurveyImage
 from npecat_train.detections import Detections
 from npecat_train.source_flags import source_flags
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from npecat_sim.lock import locked
+from npecat_sim.io.lock import locked
 from npecat_sim.progress import progress
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train.cache import Images, Streamed, choose_home, open_images
 from npecat_train.checkpoint import RunSettings
 from npecat_train.encoding import Encoding

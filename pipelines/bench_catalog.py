@@ -17,8 +17,8 @@ import sep
 import torch
 
 from npecat_eval.sep_baseline import measure
-from npecat_sim.prior import IMAGE_SIZE
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.model.prior import IMAGE_SIZE
+from npecat_sim.surveys.image import SurveyImage
 from npecat_train.catalog_files import write_table
 from npecat_train.catalog_table import catalog_table
 from npecat_train.checkpoint import load_network

@@ -22,17 +22,18 @@ import click
 import galsim
 import numpy as np
 
-from npecat_sim import render, store_writer
 from npecat_sim.errors import naming
-from npecat_sim.field import SINGLE_FIELD, FieldTable
-from npecat_sim.library import load_library
-from npecat_sim.prior import IMAGE_SIZE
+from npecat_sim.fields.library import load_library
+from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
+from npecat_sim.model.prior import IMAGE_SIZE
+from npecat_sim.model.streams import Purpose, stream
 from npecat_sim.progress import progress
-from npecat_sim.schema import IMAGES_PER_CHUNK
-from npecat_sim.seeding import Purpose, stream
-from npecat_sim.settings import PRIOR
-from npecat_sim.simulate import RENDERERS, Renderer, settings_of, simulate_images
-from npecat_sim.store import Batch
+from npecat_sim.render import galsim_renderer as render
+from npecat_sim.simulation.simulate import RENDERERS, Renderer, settings_of, simulate_images
+from npecat_sim.store import writer as store_writer
+from npecat_sim.store.reader import Batch
+from npecat_sim.store.schema import IMAGES_PER_CHUNK
+from npecat_sim.store.settings import PRIOR
 
 STAMP_SIZE = 25
 PERCENTILES = (50, 90, 99, 99.9, 100)

@@ -21,11 +21,11 @@ import click
 import numpy as np
 from distributed import Client, LocalCluster
 
-from npecat_sim.cluster import Cluster
-from npecat_sim.field_model import default_fields
-from npecat_sim.files import Location, read, sizes
-from npecat_sim.simulate import simulate
-from npecat_sim.store import size_on_disk
+from npecat_sim.fields.sdss_statistics import default_fields
+from npecat_sim.io.storage import Location, read, sizes
+from npecat_sim.simulation.cluster import Cluster
+from npecat_sim.simulation.simulate import simulate
+from npecat_sim.store.reader import size_on_disk
 
 
 def digests(store: Location) -> dict[str, str]:

@@ -18,7 +18,7 @@ import click
 import numpy as np
 import torch
 
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train.batch import TrainingBatch
 from npecat_train.cache import Images, Streamed
 from npecat_train.forward import tile_posterior

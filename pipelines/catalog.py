@@ -6,7 +6,7 @@ import click
 
 from npecat_eval.style import check_picture
 from npecat_sim.errors import NpecatError
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.surveys.image import SurveyImage
 from npecat_train.catalog_files import check_format, write_table
 from npecat_train.catalog_table import catalog_table, draws_table, provenance
 from npecat_train.checkpoint import load_network

@@ -19,9 +19,9 @@ from torch import Tensor
 from npecat_eval import tables
 from npecat_eval.bins import MAGNITUDE_LIMIT
 from npecat_eval.evaluate import Prediction, Truth, evaluate
-from npecat_sim.files import Location
+from npecat_sim.io.storage import Location
 from npecat_sim.progress import progress
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.checkpoint import BEST, load_network
 from npecat_train.decode import JoinedTiles, catalog_of_tiles, join

@@ -22,10 +22,10 @@ from npecat_eval.exact_posterior import exact_posterior
 from npecat_eval.judge import judge
 from npecat_eval.matched import MatchedCatalog
 from npecat_eval.text_columns import columns_text
-from npecat_sim.files import Location
-from npecat_sim.prior import IMAGE_SIZE
+from npecat_sim.io.storage import Location
+from npecat_sim.model.prior import IMAGE_SIZE
 from npecat_sim.progress import progress
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train.checkpoint import BEST, load_network
 
 from .cli import main

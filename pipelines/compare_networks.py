@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 import torch
 
-from npecat_sim.files import Location
-from npecat_sim.store import Store, store_path
+from npecat_sim.io.storage import Location
+from npecat_sim.store.reader import Store, store_path
 from npecat_train.cache import Streamed
 from npecat_train.learner import Learner
 from npecat_train.loader import batches

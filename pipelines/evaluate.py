@@ -20,9 +20,9 @@ from npecat_eval.report import write_report
 from npecat_eval.residual_figure import residual_figure
 from npecat_eval.sep_baseline import best_class_threshold
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import Location
-from npecat_sim.priors import PRIORS
-from npecat_sim.store import Store, store_path
+from npecat_sim.io.storage import Location
+from npecat_sim.simulation.field_priors import PRIORS
+from npecat_sim.store.reader import Store, store_path
 from npecat_train.checkpoint import BEST, VARIANTS, load_network
 from npecat_train.trainer import N_TRAIN
 

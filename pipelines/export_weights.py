@@ -13,8 +13,8 @@ import click
 import torch
 from torch import Tensor
 
-from npecat_sim import files
 from npecat_sim.errors import NpecatError
+from npecat_sim.io import storage as files
 from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, load_network
 from npecat_train.weights import DEFAULT_WEIGHTS, digest, digest_path

@@ -6,11 +6,16 @@ import click
 import numpy as np
 from matplotlib.figure import Figure
 
-from npecat_sim.archive import ARCHIVE, RERUN, download_fields
-from npecat_sim.field import FieldTable
-from npecat_sim.field_model import default_fields, description_text, fit_description, has_wing
-from npecat_sim.files import replacing
-from npecat_sim.library import import_fields, load_library, save_library
+from npecat_sim.fields.library import import_fields, load_library, save_library
+from npecat_sim.fields.sdss_statistics import (
+    default_fields,
+    description_text,
+    fit_description,
+    has_wing,
+)
+from npecat_sim.fields.table import FieldTable
+from npecat_sim.io.storage import replacing
+from npecat_sim.surveys.sdss.download import ARCHIVE, RERUN, download_fields
 
 from .options import FOLDER
 

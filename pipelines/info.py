@@ -3,16 +3,16 @@
 import click
 import numpy as np
 
-from npecat_sim import manifest
-from npecat_sim.files import Location
-from npecat_sim.store import (
+from npecat_sim.io.storage import Location
+from npecat_sim.store import manifest
+from npecat_sim.store.reader import (
     MANIFEST,
     Contents,
     first_fault,
     is_sealed,
     size_on_disk,
 )
-from npecat_sim.store_writer import finished_chunks
+from npecat_sim.store.writer import finished_chunks
 from npecat_sim.units import PIXEL_SCALE
 
 from .options import STORE_ARGUMENT

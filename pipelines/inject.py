@@ -7,7 +7,7 @@ import click
 from npecat_eval.injection import injection_test, summary
 from npecat_eval.injection_report import draw_injection_test, injection_text
 from npecat_sim.progress import progress
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.surveys.image import SurveyImage
 from npecat_train.catalog_files import write_table
 from npecat_train.checkpoint import load_network
 from npecat_train.detections import Detections

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import Location, location
+from npecat_sim.io.storage import Location, location
 from npecat_train.weights import DEFAULT_WEIGHTS
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -55,7 +55,7 @@ IMAGE_OPTIONS = (
     click.option("--sky", type=float, help="Counts per pixel that were subtracted already."),
     click.option("--fwhm", type=float, help="Width of stars in arcsec, in place of --psf."),
 )
-"""An image and what its reader needs, see npecat_sim.open_image."""
+"""An image and what its reader needs, see npecat_sim.surveys.open."""
 
 READER_OPTIONS = ("psf", "mask", "zeropoint", "gain", "sky", "fwhm")
 
@@ -65,7 +65,7 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def with_image(path: Path, **options: Any) -> Any:
-        from npecat_sim.open_image import open_image  # astropy, which most commands do not need
+        from npecat_sim.surveys.open import open_image  # astropy, which most commands do not need
 
         reading = {name: options.pop(name) for name in READER_OPTIONS}
         return command(image=open_image(path, **reading), **options)

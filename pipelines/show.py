@@ -6,8 +6,8 @@ import click
 
 from npecat_eval.contact_sheet import contact_sheet
 from npecat_eval.style import check_picture
-from npecat_sim.files import Location
-from npecat_sim.store import Store
+from npecat_sim.io.storage import Location
+from npecat_sim.store.reader import Store
 
 from .options import STORE_ARGUMENT
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import click
 from dask.system import CPU_COUNT
 
-from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
-from npecat_sim.files import Location
-from npecat_sim.irregular_psf import MAX_IRREGULARITY
-from npecat_sim.prior import MAX_DENSITY
-from npecat_sim.priors import PRIORS, prior_fields
-from npecat_sim.seeding import SPLITS
-from npecat_sim.settings import PRIOR
-from npecat_sim.simulate import DEFAULT_RENDERER, RENDERERS
-from npecat_sim.simulate import simulate as simulate_stores
-from npecat_sim.store import size_on_disk
+from npecat_sim.io.storage import Location
+from npecat_sim.model.prior import MAX_DENSITY
+from npecat_sim.model.psf_irregularity import MAX_IRREGULARITY
+from npecat_sim.model.streams import SPLITS
+from npecat_sim.simulation.cluster import Cluster
+from npecat_sim.simulation.field_priors import PRIORS, prior_fields
+from npecat_sim.simulation.simulate import DEFAULT_RENDERER, RENDERERS
+from npecat_sim.simulation.simulate import simulate as simulate_stores
+from npecat_sim.store.reader import size_on_disk
+from npecat_sim.store.settings import PRIOR
 
 from .options import STORAGE
 

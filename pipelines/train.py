@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import torch
 
-from npecat_sim.files import Location
-from npecat_sim.store import Store, store_path
+from npecat_sim.io.storage import Location
+from npecat_sim.store.reader import Store, store_path
 from npecat_train.cache import CACHES
 from npecat_train.checkpoint import BEST, VARIANTS, RunSettings
 from npecat_train.factors import FLUX

@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from npecat_sim.files import Location
-from npecat_sim.store import refuse_unfinished
-from npecat_sim.verify import verify as faults_of
+from npecat_sim.io.storage import Location
+from npecat_sim.store.reader import refuse_unfinished
+from npecat_sim.store.verify import verify as faults_of
 
 from .options import STORAGE
 

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from npecat_sim import store, store_writer
-from npecat_sim.field import SINGLE_FIELD, FieldTable
-from npecat_sim.settings import PRIOR, settings_of
-from npecat_sim.simulate import prepare, run_task
+from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
+from npecat_sim.simulation.simulate import prepare, run_task
+from npecat_sim.store import reader as store
+from npecat_sim.store import writer as store_writer
+from npecat_sim.store.settings import PRIOR, settings_of
 
 
 def write_store(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from npecat_sim.field import FIELD_SHAPE
+from npecat_sim.fields.table import FIELD_SHAPE
 
 PHOTOFIELD_COLUMNS = {
     "PSF_SIGMA1": 1.4,

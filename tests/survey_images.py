@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from astropy.wcs import WCS
 
-from npecat_sim import psf
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.model import psf
+from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.units import PIXEL_SCALE
 from npecat_train.checkpoint import RunSettings
 from npecat_train.encoding import Encoding

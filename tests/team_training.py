@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch._dynamo.utils import counters
 
-from npecat_sim.store import Store, store_path
+from npecat_sim.store.reader import Store, store_path
 from npecat_train import forward, learner, trainer
 from npecat_train.learner import Learner
 from npecat_train.network import NetworkSize

@@ -10,9 +10,9 @@ from astropy.utils.data import get_cached_urls, is_url_in_cache
 from click.testing import CliRunner
 
 from npecat.fields import fields
-from npecat_sim.archive import ATTEMPTS, CACHE, download_fields
 from npecat_sim.errors import NpecatError
-from npecat_sim.library import import_fields
+from npecat_sim.fields.library import import_fields
+from npecat_sim.surveys.sdss.download import ATTEMPTS, CACHE, download_fields
 from tests.survey_files import photofield_data, write_frame, write_photofield
 
 PHOTOFIELD = "/301/94/photoField-000094-1.fits"

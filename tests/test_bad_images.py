@@ -14,8 +14,8 @@ import pytest
 from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.open_image import open_image
-from npecat_sim.survey_image import SurveyImage
+from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.surveys.open import open_image
 from tests.survey_files import (
     small_frame_data,
     write_frame,
@@ -278,7 +278,7 @@ READ_ALL = """
 import sys
 from pathlib import Path
 from npecat_sim.errors import NpecatError
-from npecat_sim.open_image import open_image
+from npecat_sim.surveys.open import open_image
 for path in sys.argv[1:]:
     for options in ({}, {"zeropoint": 25, "gain": 2, "sky": 100, "fwhm": 1.3}):
         try:

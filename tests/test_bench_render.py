@@ -15,11 +15,11 @@ from npecat.bench_render import (
     measure_errors,
     one_core,
 )
-from npecat_sim import render
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.field_model import default_fields
-from npecat_sim.library import save_library
+from npecat_sim.fields.library import save_library
+from npecat_sim.fields.sdss_statistics import default_fields
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.render import galsim_renderer as render
 
 
 def test_all_renderers_make_the_same_images():

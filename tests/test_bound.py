@@ -7,10 +7,10 @@ from npecat_eval.bins import NONE, magnitude_bins, snr_bins
 from npecat_eval.bound import MEAN_OVER_SIGMA, relative_flux_sigma
 from npecat_eval.evaluate import Truth
 from npecat_eval.references import references
-from npecat_sim import compiled
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.simulate import simulate_images
-from npecat_sim.store import Store
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.render import compiled
+from npecat_sim.simulation.simulate import simulate_images
+from npecat_sim.store.reader import Store
 from tests.stores import write_store
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train import cache, loader
 from npecat_train.cache import CPU, Resident, Streamed, bytes_of, choose_home
 from npecat_train.loader import batches
@@ -19,7 +19,7 @@ GPU = torch.device("cuda")
 PEAK_OF_STREAMING = """
 import sys
 from pathlib import Path
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train.cache import CPU, choose_home, open_images
 from npecat_train import loader
 

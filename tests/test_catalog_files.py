@@ -11,9 +11,9 @@ from astropy.io import fits
 from astropy.io.votable import parse
 from astropy.table import Table
 
-from npecat_sim import psf
 from npecat_sim.errors import NpecatError
-from npecat_sim.survey_image import PixelFlag
+from npecat_sim.model import psf
+from npecat_sim.surveys.image import PixelFlag
 from npecat_train import catalog_files
 from npecat_train.catalog_files import FORMATS, write_table
 from npecat_train.catalog_table import CATALOG, DRAWS, catalog_table, draws_table, provenance

@@ -15,13 +15,13 @@ import psutil
 import pytest
 
 from npecat.bench_simulate import digests
-from npecat_sim import store_writer
-from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import FieldTable
-from npecat_sim.field_model import default_fields
-from npecat_sim.simulate import simulate
-from npecat_sim.store_writer import RECEIPTS
+from npecat_sim.fields.sdss_statistics import default_fields
+from npecat_sim.fields.table import FieldTable
+from npecat_sim.simulation.cluster import Cluster
+from npecat_sim.simulation.simulate import simulate
+from npecat_sim.store import writer as store_writer
+from npecat_sim.store.writer import RECEIPTS
 from tests.stores import write_store
 
 COUNTS = {"train": 200, "test": 50}

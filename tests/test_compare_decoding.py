@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from npecat.compare_decoding import compare_decoding, expected_numbers, numbers
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, RunSettings
 from npecat_train.encoding import Encoding

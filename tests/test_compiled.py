@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from npecat_sim import compiled, psf, render
-from npecat_sim.catalog import COLUMNS
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.model import psf
+from npecat_sim.model.catalog import COLUMNS
+from npecat_sim.model.prior import IMAGE_SIZE, CatalogPrior
+from npecat_sim.render import compiled
+from npecat_sim.render import galsim_renderer as render
 from npecat_sim.units import PIXEL_SCALE
 
 TYPICAL = SINGLE_FIELD.psf[0]

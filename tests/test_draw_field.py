@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from npecat_sim.compiled import draw_sources
-from npecat_sim.draw_field import STAMP, draw_field
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.field_model import default_fields
-from npecat_sim.prior import CatalogPrior
-from npecat_sim.psf import profile
+from npecat_sim.fields.sdss_statistics import default_fields
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.model.prior import CatalogPrior
+from npecat_sim.model.psf import profile
+from npecat_sim.render.compiled import draw_sources
+from npecat_sim.render.stamps import STAMP, draw_field
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
 
 SKY_SIGMA = 0.03

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.store import Contents, Store
+from npecat_sim.store.reader import Contents, Store
 from npecat_train import checkpoint
 from npecat_train.encoding import Encoding
 from npecat_train.predict import images_for

@@ -6,9 +6,9 @@ import pytest
 from npecat_eval import exact_posterior
 from npecat_eval.bound import relative_flux_sigma
 from npecat_eval.exact_posterior import ExactPosterior
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.simulate import simulate_images
-from npecat_sim.store import Batch
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.simulation.simulate import simulate_images
+from npecat_sim.store.reader import Batch
 
 
 def test_quantiles_are_weighted():

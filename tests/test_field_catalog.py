@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from npecat_sim.survey_image import PixelFlag
+from npecat_sim.surveys.image import PixelFlag
 from npecat_train.decode import decode
 from npecat_train.field_catalog import catalog_image
 from npecat_train.field_posterior import field_posterior

@@ -10,8 +10,8 @@ from scipy import stats
 
 from npecat.fields import fields
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SCALARS
-from npecat_sim.field_model import (
+from npecat_sim.fields.library import import_fields
+from npecat_sim.fields.sdss_statistics import (
     DEFAULT_FIELDS,
     VARIABLES,
     default_fields,
@@ -22,8 +22,8 @@ from npecat_sim.field_model import (
     has_wing,
     values_of,
 )
-from npecat_sim.library import import_fields
-from npecat_sim.psf import PARAMETERS
+from npecat_sim.fields.table import SCALARS
+from npecat_sim.model.psf import PARAMETERS
 from tests.survey_files import N_FIELDS, photofield_data, write_photofield
 
 SEEDS = (0, 1, 2, 3)

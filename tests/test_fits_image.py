@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from npecat_sim import psf
 from npecat_sim.errors import NpecatError
-from npecat_sim.field_model import default_fields, has_wing, typical_psf
-from npecat_sim.fits_image import read_fits_image
-from npecat_sim.open_image import open_image
-from npecat_sim.survey_image import PixelFlag
+from npecat_sim.fields.sdss_statistics import default_fields, has_wing, typical_psf
+from npecat_sim.model import psf
+from npecat_sim.surveys.any_fits import read_fits_image
+from npecat_sim.surveys.image import PixelFlag
+from npecat_sim.surveys.open import open_image
 from tests.survey_files import COORDINATES, PSFIELD, small_frame_data
 
 SKY = 400.0

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from npecat.inject import inject as inject_command
 from npecat_eval.injection import EDGES, MERGED_RADIUS, injection_test, recover, summary
 from npecat_eval.injection_report import draw_injection_test, injection_text
-from npecat_sim.draw_field import draw_field
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.inject import CELL, MAGNITUDES, draw_injection, inject
-from npecat_sim.prior import CatalogPrior
-from npecat_sim.survey_image import PixelFlag, SurveyImage
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.model.prior import CatalogPrior
+from npecat_sim.render.stamps import draw_field
+from npecat_sim.surveys.image import PixelFlag, SurveyImage
+from npecat_sim.surveys.injection import CELL, MAGNITUDES, draw_injection, inject
 from npecat_sim.units import magnitude
 from npecat_train import checkpoint
 from npecat_train.detections import Detections

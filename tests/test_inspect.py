@@ -12,11 +12,11 @@ from npecat.info import describe
 from npecat_eval import contact_sheet as sheet
 from npecat_eval.image_panels import draw_panels
 from npecat_eval.style import COLOURS
-from npecat_sim import store
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.field_model import default_fields
-from npecat_sim.simulate import prepare, run_task, settings_of
+from npecat_sim.fields.sdss_statistics import default_fields
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.simulation.simulate import prepare, run_task, settings_of
+from npecat_sim.store import reader as store
 from tests.stores import write_store
 
 

@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 from npecat.cli import npecat
-from npecat_sim import psf
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.field_model import default_fields
-from npecat_sim.irregular_psf import convolved, draw_kernel
-from npecat_sim.simulate import simulate_images
-from npecat_sim.store import Store
+from npecat_sim.fields.sdss_statistics import default_fields
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.model import psf
+from npecat_sim.model.psf_irregularity import convolved, draw_kernel
+from npecat_sim.simulation.simulate import simulate_images
+from npecat_sim.store.reader import Store
 
 LARGEST = 0.03
 SIDE = np.arange(-36.0, 37.0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train import checkpoint, loader, run, trainer
 from npecat_train.checkpoint import BEST, LAST, LOG, SETTINGS
 from npecat_train.learner import Learner

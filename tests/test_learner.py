@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train import learner, trainer
 from npecat_train.cache import CPU, Resident, Streamed
 from npecat_train.learner import Learner

@@ -8,11 +8,11 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 from npecat.fields import fields
-from npecat_sim import library
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SCALARS, FieldTable
-from npecat_sim.field_model import default_fields, draw_fields
-from npecat_sim.library import import_fields, load_library, save_library
+from npecat_sim.fields import library
+from npecat_sim.fields.library import import_fields, load_library, save_library
+from npecat_sim.fields.sdss_statistics import default_fields, draw_fields
+from npecat_sim.fields.table import SCALARS, FieldTable
 from tests.survey_files import (
     N_FIELDS,
     frame_data,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train import loader
 from npecat_train.cache import CPU, Resident, Streamed
 from npecat_train.loader import batches

@@ -19,9 +19,9 @@ from npecat_eval.matched import MatchedCatalog
 from npecat_eval.means import Label, mean_of, resample
 from npecat_eval.measurement import f1, flux_ratio_series, measurement_means
 from npecat_eval.reliability import detection_reliability
-from npecat_sim.catalog import COLUMNS, Catalog
 from npecat_sim.errors import NpecatError
-from npecat_sim.prior import CatalogPrior
+from npecat_sim.model.catalog import COLUMNS, Catalog
+from npecat_sim.model.prior import CatalogPrior
 from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.detections import Detections
 

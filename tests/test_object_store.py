@@ -20,23 +20,26 @@ from upath import UPath
 
 from npecat.bench_simulate import digests
 from npecat.cli import npecat
-from npecat_sim import files, lease, store, store_writer
-from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.field_model import default_fields
-from npecat_sim.files import location
-from npecat_sim.lock import locked
-from npecat_sim.simulate import prepare, run_task, settings_of, simulate
-from npecat_sim.verify import verify
+from npecat_sim.fields.sdss_statistics import default_fields
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.io import lease
+from npecat_sim.io import storage as files
+from npecat_sim.io.lock import locked
+from npecat_sim.io.storage import location
+from npecat_sim.simulation.cluster import Cluster
+from npecat_sim.simulation.simulate import prepare, run_task, settings_of, simulate
+from npecat_sim.store import reader as store
+from npecat_sim.store import writer as store_writer
+from npecat_sim.store.verify import verify
 from npecat_train.cache import Streamed
 from npecat_train.loader import batches
 from tests.stores import write_store
 
 HOLD = """
 import sys, time
-from npecat_sim.files import location
-from npecat_sim.lock import locked
+from npecat_sim.io.storage import location
+from npecat_sim.io.lock import locked
 with locked(location(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

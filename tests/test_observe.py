@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npecat_sim.observe import observe
+from npecat_sim.render.noise import observe
 
 NO_SOURCE = np.zeros((0, 3, 200_000), np.float32)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from npecat_sim import psf
 from npecat_sim.errors import NpecatError
-from npecat_sim.fits_image import read_fits_image
-from npecat_sim.survey_image import PixelFlag
+from npecat_sim.model import psf
+from npecat_sim.surveys.any_fits import read_fits_image
+from npecat_sim.surveys.image import PixelFlag
 from tests.survey_files import COORDINATES
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "other_surveys.md"

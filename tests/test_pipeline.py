@@ -9,7 +9,7 @@ import pytest
 from astropy.table import Table
 
 from npecat_eval.figures import FIGURES
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from tests.survey_files import write_frame, write_photofield
 
 SIZES = ["--n", "400", "--n-validation", "80", "--n-test", "80"]

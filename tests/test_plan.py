@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from npecat.train import train
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train import plan as plan_module
 from npecat_train import trainer
 from npecat_train.cache import CPU, bytes_of

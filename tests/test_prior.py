@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from npecat_sim.prior import IMAGE_SIZE, CatalogPrior
+from npecat_sim.model.prior import IMAGE_SIZE, CatalogPrior
 
 N_DRAWS = 100_000
 LEVEL = 1e-3

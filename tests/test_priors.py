@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD, FieldTable
-from npecat_sim.field_model import DEFAULT_FIELDS, draw_fields
-from npecat_sim.library import load_library, save_library
-from npecat_sim.priors import HELD_OUT, MANY, ONE, prior_fields
+from npecat_sim.fields.library import load_library, save_library
+from npecat_sim.fields.sdss_statistics import DEFAULT_FIELDS, draw_fields
+from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
+from npecat_sim.simulation.field_priors import HELD_OUT, MANY, ONE, prior_fields
 
 
 def saved(folder: Path, n: int) -> tuple[Path, FieldTable]:

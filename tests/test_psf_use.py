@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from npecat.check_psf_use import check_psf_use
 from npecat_eval.psf_use import psf_use
-from npecat_sim import store_writer
 from npecat_sim.errors import NpecatError
-from npecat_sim.field_model import default_fields
-from npecat_sim.store import Store
+from npecat_sim.fields.sdss_statistics import default_fields
+from npecat_sim.store import writer as store_writer
+from npecat_sim.store.reader import Store
 from npecat_train import checkpoint, trainer
 from npecat_train.checkpoint import BEST, load_network
 from npecat_train.inputs import n_tile_maps

@@ -18,11 +18,11 @@ from npecat_eval.field_figure import (
 )
 from npecat_eval.reconstruction import CHI_EDGES, Reconstruction, typical_shape
 from npecat_eval.style import COLOURS
-from npecat_sim.draw_field import draw_field
 from npecat_sim.errors import NpecatError
-from npecat_sim.inject import inject
-from npecat_sim.prior import CatalogPrior
-from npecat_sim.survey_image import PixelFlag
+from npecat_sim.model.prior import CatalogPrior
+from npecat_sim.render.stamps import draw_field
+from npecat_sim.surveys.image import PixelFlag
+from npecat_sim.surveys.injection import inject
 from npecat_train.detections import Detections
 from tests.survey_images import ELECTRONS, SKY, survey_image
 from tests.test_inject import PSF, detections, empty_image, write_weights

@@ -9,7 +9,7 @@ import pytest
 from npecat_eval import references as module
 from npecat_eval.references import references
 from npecat_eval.sep_baseline import SepSources, measure
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from tests.stores import write_store
 
 

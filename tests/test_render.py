@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.signal import fftconvolve
 
-from npecat_sim import psf, render
-from npecat_sim.field import SINGLE_FIELD
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.model import psf
+from npecat_sim.render import galsim_renderer as render
 from tests.test_compiled import SHARP, SKY_SIGMA, TYPICAL, source_table
 
 SIZE, FINE = 61, 5

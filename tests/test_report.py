@@ -14,8 +14,8 @@ from npecat_eval.example_figure import example_figure
 from npecat_eval.report import write_report
 from npecat_eval.residual_figure import residual_figure
 from npecat_eval.wide_tables import TITLES, wide_tables
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.simulate import simulate_images
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.simulation.simulate import simulate_images
 from tests.test_metrics import perfect
 
 FLAGS = (

@@ -9,8 +9,8 @@ import pytest
 from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import FIELD_SHAPE, SINGLE_FIELD
-from npecat_sim.sdss import read_frame_sky, read_photofield
+from npecat_sim.fields.table import FIELD_SHAPE, SINGLE_FIELD
+from npecat_sim.surveys.sdss.photofield import read_frame_sky, read_photofield
 from tests.survey_files import (
     N_FIELDS,
     PHOTOFIELD_COLUMNS,

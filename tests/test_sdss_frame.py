@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.open_image import open_image
-from npecat_sim.survey_image import PixelFlag
+from npecat_sim.surveys.image import PixelFlag
+from npecat_sim.surveys.open import open_image
 from tests.survey_files import (
     COORDINATES,
     PHOTOFIELD_COLUMNS,

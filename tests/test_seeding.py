@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.seeding import SPLITS, Purpose, stream
+from npecat_sim.model.streams import SPLITS, Purpose, stream
 
 
 def test_stream_is_philox_with_its_key_and_counter():

@@ -7,11 +7,11 @@ import sep
 from npecat_eval import sep_baseline
 from npecat_eval.match import Positions, match
 from npecat_eval.sep_baseline import best_class_threshold, measure
-from npecat_sim.catalog import Catalog
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.prior import CatalogPrior
-from npecat_sim.render import draw_sources
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.model.catalog import Catalog
+from npecat_sim.model.prior import CatalogPrior
+from npecat_sim.render.galsim_renderer import draw_sources
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
 
 SIZE = 80

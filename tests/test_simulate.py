@@ -14,13 +14,13 @@ from click.testing import CliRunner
 
 from npecat.bench_simulate import digests
 from npecat.cli import npecat
-from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.settings import PRIOR
-from npecat_sim.simulate import RENDERERS, simulate, simulate_images
-from npecat_sim.store import Store
-from npecat_sim.store_writer import RECEIPTS
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.simulation.cluster import Cluster
+from npecat_sim.simulation.simulate import RENDERERS, simulate, simulate_images
+from npecat_sim.store.reader import Store
+from npecat_sim.store.settings import PRIOR
+from npecat_sim.store.writer import RECEIPTS
 from tests.stores import write_store
 
 COMMAND = [sys.executable, "-m", "npecat", "simulate"]

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train import checkpoint, run, trainer
 from npecat_train.cache import CPU, Streamed
 from npecat_train.checkpoint import BEST, LAST, LOG

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import zarr
 
-from npecat_sim import schema, store, store_writer
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.simulate import prepare, run_task, settings_of, simulate_images
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.simulation.simulate import prepare, run_task, settings_of, simulate_images
+from npecat_sim.store import reader as store
+from npecat_sim.store import schema
+from npecat_sim.store import writer as store_writer
 from tests.stores import write_store
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.store import Store
+from npecat_sim.store.reader import Store
 from npecat_train import checkpoint, trainer
 from npecat_train.cache import CPU, Streamed
 from npecat_train.checkpoint import BEST

@@ -13,10 +13,10 @@ from npecat_eval.evaluate import TRUTH, Prediction, Truth, evaluate
 from npecat_eval.example_figure import example_figure
 from npecat_eval.style import COLOURS
 from npecat_eval.wide_tables import TITLES, cell
-from npecat_sim.catalog import Catalog
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.prior import CatalogPrior
-from npecat_sim.simulate import simulate_images
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.model.catalog import Catalog
+from npecat_sim.model.prior import CatalogPrior
+from npecat_sim.simulation.simulate import simulate_images
 from npecat_train.detections import Detections
 
 SETTINGS = {"store_digest": "0123abcd", "resamples": 1000, "classes": {"SEP": 0.14}}

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.lock import locked
-from npecat_sim.store import Store
+from npecat_sim.io.lock import locked
+from npecat_sim.store.reader import Store
 from npecat_train import checkpoint, run, trainer
 from npecat_train.cache import Streamed
 from npecat_train.checkpoint import BEST, LAST, LOG, SETTINGS

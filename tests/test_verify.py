@@ -10,13 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from npecat.cli import npecat
-from npecat_sim import manifest, store, store_writer
-from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.field_model import default_fields
-from npecat_sim.simulate import prepare, run_task, settings_of, simulate
-from npecat_sim.verify import verify
+from npecat_sim.fields.sdss_statistics import default_fields
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.simulation.cluster import Cluster
+from npecat_sim.simulation.simulate import prepare, run_task, settings_of, simulate
+from npecat_sim.store import manifest
+from npecat_sim.store import reader as store
+from npecat_sim.store import writer as store_writer
+from npecat_sim.store.verify import verify
 from tests.stores import write_store
 
 MAKE = "npecat simulate --prior many --n 0"

@@ -16,20 +16,21 @@ from pathlib import Path
 import pytest
 
 from npecat.bench_simulate import digests
-from npecat_sim import store, store_writer
-from npecat_sim.cluster import Cluster
 from npecat_sim.errors import NpecatError
-from npecat_sim.field import SINGLE_FIELD
-from npecat_sim.lock import locked
-from npecat_sim.provenance import provenance_path
-from npecat_sim.settings import PRIOR
-from npecat_sim.simulate import Task, prepare, run_task, settings_of, simulate
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.io.lock import locked
+from npecat_sim.simulation.cluster import Cluster
+from npecat_sim.simulation.provenance import provenance_path
+from npecat_sim.simulation.simulate import Task, prepare, run_task, settings_of, simulate
+from npecat_sim.store import reader as store
+from npecat_sim.store import writer as store_writer
+from npecat_sim.store.settings import PRIOR
 from tests.stores import write_store
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from npecat_sim.lock import locked
+from npecat_sim.io.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -1,0 +1,1 @@
+"""Files of any kind, local or in an object store, and locks on them; imports errors alone."""

@@ -1,0 +1,151 @@
+"""The prior over catalogs, Table 1 of the paper, drawn by inverse cumulative distributions.
+
+Every image takes its uniforms from its own stream; the transforms then run over all sources of
+a batch at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from npecat_sim.model.catalog import COLUMNS, Catalog
+from npecat_sim.model.streams import Purpose, stream
+
+IMAGE_SIZE = 80
+"""Pixels along each side of a simulated image (Patel et al. 2025)."""
+
+MAX_DENSITY = 0.01
+"""Sources a pixel, 64 an image: then one in 13 tiles that hold a source holds a second one."""
+
+GALAXY_ONLY = (
+    "angle",
+    "disk_fraction",
+    "disk_axis_ratio",
+    "bulge_axis_ratio",
+    "disk_half_light_radius",
+    "bulge_half_light_radius",
+)
+UNIFORMS_PER_SOURCE = 4 + len(GALAXY_ONLY)  # x, y, type, flux, then the shape
+
+
+@dataclass(frozen=True)
+class TruncatedPareto:
+    """Flux law in nanomaggies: density ~ ((f - loc) / scale)^-(slope + 1), cut at ``cut`` scales.
+
+    The same parameters as scipy.stats.truncpareto(slope, cut, loc, scale).
+    """
+
+    slope: float
+    cut: float
+    loc: float
+    scale: float
+
+    def quantile(self, probability: np.ndarray) -> np.ndarray:
+        """Flux below which the given share of sources lies."""
+        kept = -np.expm1(-self.slope * np.log(self.cut))
+        return self.loc + self.scale * (1 - probability * kept) ** (-1 / self.slope)
+
+
+@dataclass(frozen=True)
+class ShiftedGamma:
+    """Half-light radius in arcsec: ``loc`` + ``scale`` times a Gamma(``shape``) variate."""
+
+    shape: float
+    loc: float
+    scale: float
+
+    def quantile(self, probability: np.ndarray) -> np.ndarray:
+        """Radius below which the given share of galaxies lies."""
+        return self.loc + self.scale * special.gammaincinv(self.shape, probability)
+
+
+@dataclass(frozen=True)
+class CatalogPrior:
+    """Table 1 of the paper. Axis ratios and disk fraction are U(0, 1), the angle is U[0, pi)."""
+
+    density: float = 6.25e-4
+    """Mean number of sources a pixel: 4 an image."""
+    galaxy_probability: float = 0.514
+    star_flux: TruncatedPareto = TruncatedPareto(0.469, 1000, -0.553, 1.185)
+    galaxy_flux: TruncatedPareto = TruncatedPareto(1.561, 1000, -3.29, 3.92)
+    """Table 1 prints a scale of 3.29, which puts the faintest galaxy at zero flux. With 3.92
+    loc + scale is 0.63 nanomaggies (magnitude 23.0), the faintest star's flux."""
+    disk_radius: ShiftedGamma = ShiftedGamma(0.393, 0.837, 4.432)
+    bulge_radius: ShiftedGamma = ShiftedGamma(0.393, 0.419, 2.216)
+
+    @cached_property
+    def mean_count(self) -> float:
+        """Mean number of sources an image."""
+        return self.density * IMAGE_SIZE**2
+
+    @cached_property
+    def capacity(self) -> int:
+        """The largest count that a double-precision uniform can give: nothing is ever clipped."""
+        return int(stats.poisson.ppf(1 - 2.0**-53, self.mean_count))
+
+    @cached_property
+    def _count_steps(self) -> np.ndarray:
+        return stats.poisson.cdf(np.arange(self.capacity), self.mean_count)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All parameters, for the record that a store keeps."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "CatalogPrior":
+        """Inverse of to_dict."""
+        values: dict[str, Any] = {}
+        for parameter in fields(cls):
+            kind, value = parameter.type, content[parameter.name]
+            values[parameter.name] = kind(**value) if is_dataclass(kind) else value  # type: ignore[operator]
+        return cls(**values)
+
+    def draw(self, seed: int, split: str, indices: range) -> Catalog:
+        """Catalogs of the images ``indices`` of a split; ``snr`` is left NaN for the renderer."""
+        count = np.empty(len(indices), dtype=np.int32)
+        uniform = []
+        for row, index in enumerate(indices):
+            generator = stream(seed, split, index, Purpose.CATALOG)
+            count[row] = np.searchsorted(self._count_steps, generator.random(), side="right")
+            uniform.append(generator.random((count[row], UNIFORMS_PER_SOURCE)))
+        values = self._transform(np.concatenate(uniform))
+
+        present = np.arange(self.capacity) < count[:, None]
+        columns = {}
+        for column in COLUMNS:
+            empty = False if column.dtype == "bool" else np.nan
+            columns[column.name] = np.full(present.shape, empty, dtype=column.dtype)
+            if column.name in values:
+                columns[column.name][present] = values[column.name]
+        return Catalog(count, columns)
+
+    def _transform(self, uniform: np.ndarray) -> dict[str, np.ndarray]:
+        """Properties of sources from uniforms in [0, 1), axes (source, UNIFORMS_PER_SOURCE)."""
+        x, y, kind, flux = uniform.T[:4]
+        galaxy = kind < self.galaxy_probability
+        shape = self.shapes(uniform.T[4:])
+        return {
+            "x": x * IMAGE_SIZE - 0.5,
+            "y": y * IMAGE_SIZE - 0.5,
+            "is_galaxy": galaxy,
+            "flux": np.where(
+                galaxy, self.galaxy_flux.quantile(flux), self.star_flux.quantile(flux)
+            ),
+            **{name: np.where(galaxy, value, np.nan) for name, value in shape.items()},
+        }
+
+    def shapes(self, uniform: np.ndarray) -> dict[str, np.ndarray]:
+        """Shapes of galaxies from uniforms in [0, 1), axes (GALAXY_ONLY, galaxy)."""
+        angle, fraction, disk_q, bulge_q, disk_a, bulge_a = uniform
+        return {
+            "angle": np.pi * angle,
+            "disk_fraction": fraction,
+            "disk_axis_ratio": 1 - disk_q,  # in (0, 1]: a ratio of zero cannot be drawn
+            "bulge_axis_ratio": 1 - bulge_q,
+            "disk_half_light_radius": self.disk_radius.quantile(disk_a),
+            "bulge_half_light_radius": self.bulge_radius.quantile(bulge_a),
+        }

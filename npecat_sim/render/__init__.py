@@ -1,0 +1,1 @@
+"""From sources and a PSF to pixels, with noise; imports model."""

@@ -1,0 +1,338 @@
+"""Noiseless images of sources, compiled: what render.draw_sources draws, 20 times faster.
+
+Every profile here is even and its transform G(k) = F(k) P(k) (galaxy times PSF) is known, so a
+galaxy's image at the offset (u, v) from its centre is a sum over one quadrant of wavenumbers,
+
+    I(u, v) = 1/(2 pi^2) sum w_p w_q [ (G(p, q) + G(p, -q)) cos(p u) cos(q v)
+                                     - (G(p, q) - G(p, -q)) sin(p u) sin(q v) ],
+
+that is two pairs of small matrix products. The nodes p and q are the midpoint rule in a smooth
+variable: close together near zero, where wide wings live, wider beyond. A galaxy gets as many
+nodes as its size, flux and place ask for. Stars are the PSF itself at the pixel centres.
+
+All compiled code is in this file, since numba's cache would not notice a change in another.
+tests/test_compiled.py holds it to render.draw_sources: the largest pixel error of an image is
+0.0024 sky sigma at the median and 0.006 at most, needles and giants included.
+"""
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from npecat_sim.render.profiles import (
+    DE_VAUCOULEURS_B,
+    DE_VAUCOULEURS_CENTRE,
+    EXPONENTIAL_CENTRE,
+    EXPONENTIAL_SCALE,
+    de_vaucouleurs_transform,
+    psf_model,
+)
+from npecat_sim.units import PIXEL_SCALE
+
+CUT = 0.0015
+"""Sky sigmas: where the core, second Gaussian, wing, disk and bulge of a source are each cut."""
+
+SPECTRAL_CUT = 3.0
+"""In units of CUT, a bound on the light left out beyond the last node. The bound is several times
+too high: at 1 the errors are the same within 0.0001 sky sigma, at 30 they are four times larger."""
+
+LOCALITY = 12.0
+"""Detail of wavenumber k is taken to reach LOCALITY / k from where it arises. At 8 a thin galaxy
+of 3,000 nanomaggies under a sharp PSF errs by 0.07 sky sigma, at 6 by 0.3."""
+
+MARGIN = 3.0
+"""Core sigmas added to that reach; without them the same galaxy errs by 0.2."""
+
+SHAPE = (
+    "disk_fraction",
+    "angle",
+    "disk_half_light_radius",
+    "disk_axis_ratio",
+    "bulge_half_light_radius",
+    "bulge_axis_ratio",
+)
+
+# Contraction of a * b + c is the only liberty: sums keep their order, so results do not depend
+# on threads or on the batch.
+_jit = numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+
+
+class Ellipse(NamedTuple):
+    """A galaxy component: flux in nanomaggies, half-light semi-axes in pixels."""
+
+    flux: float
+    major: float
+    minor: float
+
+
+@_jit
+def _window(centre, reach, size):
+    """First pixel and one past the last within ``reach`` of ``centre``, inside the image."""
+    first = max(0, math.ceil(centre - reach))
+    return first, max(first, min(size, math.floor(centre + reach) + 1))
+
+
+@_jit
+def _psf_reach(point, flux, cut):
+    """Pixels at which the last of the PSF's components falls below ``cut`` nanomaggies."""
+    reach = 0.0
+    for part in range(2):
+        excess = flux * point.centre[part] / cut
+        if excess > 1:
+            reach = max(reach, point.sigma[part] * math.sqrt(2 * math.log(excess)))
+    excess = flux * point.centre[2] / cut
+    if excess > 1:
+        reach = max(reach, point.wing_radius * math.sqrt(excess ** (1 / point.wing_exponent) - 1))
+    return reach
+
+
+@_jit
+def _profile_reach(ellipse, bulge, sigma, cut):
+    """Half-light radii at which a disk or bulge falls below ``cut`` nanomaggies per pixel.
+
+    The PSF dilutes a narrow ellipse to a width of sigma: at r half-light radii its own is r times
+    ``minor``. The first pass leaves that out, and so the second errs to the far side.
+    """
+    reach = 0.0
+    width = ellipse.minor
+    for _ in range(2):
+        excess = ellipse.flux / (ellipse.major * width * cut)
+        excess *= DE_VAUCOULEURS_CENTRE if bulge else EXPONENTIAL_CENTRE
+        if excess <= 1:
+            return 0.0
+        depth = math.log(excess)
+        reach = (depth / DE_VAUCOULEURS_B) ** 4 if bulge else depth * EXPONENTIAL_SCALE
+        width = math.hypot(ellipse.minor, sigma / reach)
+    return reach
+
+
+@_jit
+def _interpolate(table, argument):
+    """Linear between the nodes of a profiles.Table, constant beyond the last; float32 >= 0."""
+    position = argument * np.float32(table.density)
+    node = min(np.int32(position), np.int32(len(table.values) - 2))
+    share = min(position - node, np.float32(1))
+    return table.values[node] + share * (table.values[node + 1] - table.values[node])
+
+
+@_jit
+def _last_wavenumber(point, disk, bulge, disk_width, bulge_width, transform, cut):
+    """Radians per pixel beyond which, along one axis, a galaxy holds no more than ``cut``.
+
+    The widths (pixels) times k are the least argument of each transform at that k, so F P
+    integrated outwards is at most PsfModel.tail times F there.
+    """
+    low, high = 0, len(point.tail) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        k = middle / point.transform.density
+        t = 1 + (k * disk_width * EXPONENTIAL_SCALE) ** 2
+        root = np.float32(math.sqrt(k * bulge_width))
+        bound = disk.flux / (t * math.sqrt(t)) + bulge.flux * _interpolate(transform, root)
+        if bound * point.tail[middle] > cut:
+            low = middle
+        else:
+            high = middle
+    return high / point.transform.density
+
+
+@_jit
+def _nodes(last, distance, reach, locality):
+    """Midpoint-rule nodes k and weights dk from 0 to ``last`` along one axis, float64.
+
+    Nodes dk apart repeat the image every 2 pi / dk, so dk must keep the repetition of what has
+    wavenumber k, as wide as min(reach, locality / k), off pixels at ``distance``:
+    2 pi / dk = distance + locality / sqrt(k^2 + (locality / reach)^2), in pixels. The smooth
+    minimum and the midpoint rule make the sum converge exponentially.
+    """
+    knee = locality / reach
+    count = int((distance * last + locality * math.asinh(last / knee)) / (2 * math.pi)) + 1
+    k = np.empty(count)
+    weight = np.empty(count)
+    at = 0.0
+    for node in range(count):
+        phase = 2 * math.pi * (node + 0.5)
+        for _ in range(3):  # Newton's method for distance k + locality asinh(k / knee) = phase
+            root = math.sqrt(at**2 + knee**2)
+            slope = distance + locality / root
+            at += (phase - distance * at - locality * math.log((at + root) / knee)) / slope
+        k[node] = at
+        weight[node] = 2 * math.pi / (distance + locality / math.sqrt(at**2 + knee**2))
+        at += weight[node]
+    return k, weight
+
+
+@_jit
+def _phases(k, weight, start, count):
+    """float32 (2, node, pixel): weight times cos and sin of k (start + pixel).
+
+    Built by angle addition, doubling the number of pixels in each step.
+    """
+    phases = np.empty((2, len(k), count), np.float32)
+    cosine = np.empty(count)
+    sine = np.empty(count)
+    for node in range(len(k)):
+        cosine[0] = weight[node] * math.cos(k[node] * start)
+        sine[0] = weight[node] * math.sin(k[node] * start)
+        turn_cosine = math.cos(k[node])
+        turn_sine = math.sin(k[node])
+        done = 1
+        while done < count:
+            for pixel in range(min(done, count - done)):
+                c = cosine[pixel]
+                s = sine[pixel]
+                cosine[done + pixel] = c * turn_cosine - s * turn_sine
+                sine[done + pixel] = s * turn_cosine + c * turn_sine
+            turn_cosine, turn_sine = turn_cosine**2 - turn_sine**2, 2 * turn_cosine * turn_sine
+            done *= 2
+        phases[0, node] = cosine
+        phases[1, node] = sine
+    return phases
+
+
+@_jit
+def _axis(point, disk, bulge, cosine, sine, centre, size, transform, cut):
+    """Window, nodes and phases along one axis, which the major axis meets at the given angle."""
+    sigma = point.sigma[0]
+    disk_along = math.hypot(disk.major * cosine, disk.minor * sine)
+    bulge_along = math.hypot(bulge.major * cosine, bulge.minor * sine)
+    disk_width = disk.major * disk.minor / math.hypot(disk.major * sine, disk.minor * cosine)
+    bulge_width = bulge.major * bulge.minor / math.hypot(bulge.major * sine, bulge.minor * cosine)
+    reach = math.hypot(
+        _psf_reach(point, disk.flux + bulge.flux, cut),
+        max(
+            _profile_reach(disk, False, sigma, cut) * disk_along,
+            _profile_reach(bulge, True, sigma, cut) * bulge_along,
+        ),
+    )
+    first, stop = _window(centre, reach, size)
+    last = _last_wavenumber(
+        point, disk, bulge, disk_width, bulge_width, transform, SPECTRAL_CUT * cut
+    )
+    distance = max(abs(first - centre), abs(stop - 1 - centre)) + MARGIN * sigma
+    # A slanted needle keeps its whole length up to the wavenumbers of its width.
+    slant = max(1.0, disk_along / disk_width, bulge_along / bulge_width)
+    k, weight = _nodes(last, distance, max(reach, 1.0), LOCALITY * slant)
+    return first, stop, k, _phases(k, weight, first - centre, stop - first)
+
+
+@_jit
+def _spectrum(point, disk, bulge, cosine, sine, kx, ky, transform):
+    """float32 (2, x node, y node): sum and minus the difference of G(p, q) and G(p, -q)."""
+    spectrum = np.empty((2, len(kx), len(ky)), np.float32)
+    disk_major2 = np.float32((disk.major * EXPONENTIAL_SCALE) ** 2)
+    disk_minor2 = np.float32((disk.minor * EXPONENTIAL_SCALE) ** 2)
+    bulge_major2 = np.float32(bulge.major**2)
+    bulge_minor2 = np.float32(bulge.minor**2)
+    disk_flux = np.float32(disk.flux / (2 * math.pi**2))
+    bulge_flux = np.float32(bulge.flux / (2 * math.pi**2))
+    galaxy = np.empty((2, len(ky)), np.float32)
+    for p in range(len(kx)):
+        for part in range(2):
+            for q in range(len(ky)):
+                y = ky[q] if part == 0 else -ky[q]
+                along2 = np.float32((kx[p] * cosine + y * sine) ** 2)
+                across2 = np.float32((y * cosine - kx[p] * sine) ** 2)
+                t = np.float32(1) + disk_major2 * along2 + disk_minor2 * across2
+                root = np.sqrt(np.sqrt(bulge_major2 * along2 + bulge_minor2 * across2))
+                galaxy[part, q] = disk_flux / (t * np.sqrt(t))
+                galaxy[part, q] += bulge_flux * _interpolate(transform, root)
+        for q in range(len(ky)):
+            k = np.sqrt(np.float32(kx[p] ** 2 + ky[q] ** 2))
+            psf = _interpolate(point.transform, k)
+            spectrum[0, p, q] = psf * (galaxy[0, q] + galaxy[1, q])
+            spectrum[1, p, q] = psf * (galaxy[1, q] - galaxy[0, q])
+    return spectrum
+
+
+@_jit
+def _add_product(left, right, out):
+    """out[i, j] += sum over n of left[n, i] right[n, j], contiguous float32, four n at a time."""
+    count = len(left)
+    for i in range(out.shape[0]):
+        for n in range(0, count - 3, 4):
+            a, b, c, d = left[n, i], left[n + 1, i], left[n + 2, i], left[n + 3, i]
+            for j in range(out.shape[1]):
+                first = a * right[n, j] + b * right[n + 1, j]
+                out[i, j] += first + c * right[n + 2, j] + d * right[n + 3, j]
+        for n in range(count - count % 4, count):
+            a = left[n, i]
+            for j in range(out.shape[1]):
+                out[i, j] += a * right[n, j]
+
+
+@_jit
+def _draw_galaxy(image, x, y, disk, bulge, angle, point, transform, cut):
+    cosine, sine = math.cos(angle), math.sin(angle)
+    left, right, kx, x_phases = _axis(
+        point, disk, bulge, cosine, sine, x, image.shape[1], transform, cut
+    )
+    top, bottom, ky, y_phases = _axis(
+        point, disk, bulge, sine, cosine, y, image.shape[0], transform, cut
+    )
+    spectrum = _spectrum(point, disk, bulge, cosine, sine, kx, ky, transform)
+    stamp = np.zeros((bottom - top, right - left), np.float32)
+    for part in range(2):
+        rows = np.zeros((len(ky), right - left), np.float32)
+        _add_product(spectrum[part], x_phases[part], rows)
+        _add_product(y_phases[part], rows, stamp)
+    image[top:bottom, left:right] = stamp
+
+
+@_jit
+def _draw_star(image, x, y, flux, point, cut):
+    reach = _psf_reach(point, flux, cut)
+    left, right = _window(x, reach, image.shape[1])
+    top, bottom = _window(y, reach, image.shape[0])
+    gaussian_x = np.empty((2, right - left), np.float32)
+    for part in range(2):
+        for j in range(right - left):
+            gaussian_x[part, j] = math.exp(-0.5 * ((left + j - x) / point.sigma[part]) ** 2)
+    wing = np.float32(flux * point.centre[2])
+    exponent = np.float32(-point.wing_exponent)
+    for i in range(top, bottom):
+        core = np.float32(flux * point.centre[0] * math.exp(-0.5 * ((i - y) / point.sigma[0]) ** 2))
+        second = np.float32(
+            flux * point.centre[1] * math.exp(-0.5 * ((i - y) / point.sigma[1]) ** 2)
+        )
+        base = 1 + ((i - y) / point.wing_radius) ** 2
+        for j in range(right - left):
+            distance2 = base + ((left + j - x) / point.wing_radius) ** 2
+            image[i, left + j] = (
+                core * gaussian_x[0, j]
+                + second * gaussian_x[1, j]
+                + wing * np.float32(distance2) ** exponent
+            )
+
+
+@_jit
+def _draw(images, is_galaxy, x, y, flux, shape, point, transform, cut):
+    for row in range(len(images)):
+        if is_galaxy[row]:
+            fraction, angle, disk_a, disk_q, bulge_a, bulge_q = shape[:, row]
+            disk = Ellipse(flux[row] * fraction, disk_a, disk_a * disk_q)
+            bulge = Ellipse(flux[row] * (1 - fraction), bulge_a, bulge_a * bulge_q)
+            _draw_galaxy(images[row], x[row], y[row], disk, bulge, angle, point, transform, cut)
+        else:
+            _draw_star(images[row], x[row], y[row], flux[row], point, cut)
+
+
+def draw_sources(
+    sources: dict[str, np.ndarray], psf_parameters: np.ndarray, size: int, sky_sigma: float
+) -> np.ndarray:
+    """float32 (source, size, size), nanomaggies: each source alone, convolved with the PSF.
+
+    sources: columns of catalog.COLUMNS, each (source,). psf_parameters: (6,). sky_sigma: noise of
+    the empty sky in nanomaggies per pixel, which sets where profiles are cut. Equals
+    render.draw_sources but for the errors named above.
+    """
+    x, y, flux = np.array([sources["x"], sources["y"], sources["flux"]], dtype=np.float64)
+    shape = np.array([sources[name] for name in SHAPE], dtype=np.float64)
+    shape[[2, 4]] /= PIXEL_SCALE
+    images = np.zeros((len(x), size, size), dtype=np.float32)
+    point = psf_model(tuple(map(float, psf_parameters)))
+    transform = de_vaucouleurs_transform()
+    _draw(images, sources["is_galaxy"], x, y, flux, shape, point, transform, CUT * sky_sigma)
+    return images

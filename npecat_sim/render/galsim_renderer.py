@@ -1,0 +1,128 @@
+"""Noiseless images of sources with GalSim: the reference for every other renderer.
+
+Galaxies are an exponential disk and a de Vaucouleurs bulge at a common angle, sheared at
+constant area (so a profile's circularised half-light radius is a sqrt(q)) and convolved with
+the analytic PSF; stars are the PSF itself, evaluated at the pixel centres.
+"""
+
+from functools import lru_cache
+
+import galsim
+import numpy as np
+
+from npecat_sim.model import psf
+from npecat_sim.units import PIXEL_SCALE
+
+FAST = galsim.GSParams(folding_threshold=0.2, maxk_threshold=1e-3)
+"""Errors below 0.01 sky sigma in 99 % of images (python -m npecat.bench_render measures them)."""
+
+EXACT = galsim.GSParams(
+    folding_threshold=1e-3, maxk_threshold=1e-6, kvalue_accuracy=1e-7, maximum_fft_size=16384
+)
+"""For comparisons: errors below 1e-5 sky sigma, about a hundred times slower."""
+
+LARGEST_KEPT = 520
+"""Rows of the largest PSF transform that is kept for the next galaxy: FAST needs 129 to 513."""
+
+# GalSim would only warn and then take the memory: an FFT of 16,384 pixels a side needs 6 GB.
+galsim.errors.raise_fft_size_error = True
+
+
+def _for_share(gsparams: galsim.GSParams, share: float) -> galsim.GSParams:
+    """Thresholds for a component with this share of the flux.
+
+    GalSim's thresholds are fractions of a profile's own flux. Without this a PSF wing that
+    holds a millionth of the flux would alone ask for FFTs of 40,000 pixels.
+    """
+    share = max(share, 1e-9)
+    return gsparams.withParams(
+        folding_threshold=min(0.5, gsparams.folding_threshold / share),
+        maxk_threshold=min(0.5, gsparams.maxk_threshold / share),
+    )
+
+
+def psf_profile(parameters: np.ndarray, gsparams: galsim.GSParams) -> galsim.GSObject:
+    """The PSF as a GalSim profile in pixel units; unit flux within psf.CALIBRATION_RADIUS."""
+    sigma1, sigma2, sigmap, beta, _, _ = parameters
+    fluxes = psf.component_fluxes(parameters)
+    core, second, wing = fluxes
+    core_params, second_params, wing_params = (_for_share(gsparams, flux) for flux in fluxes)
+    radius = np.sqrt(beta) * sigmap
+    return galsim.Sum(
+        galsim.Gaussian(sigma=sigma1, flux=core, gsparams=core_params),
+        galsim.Gaussian(sigma=sigma2, flux=second, gsparams=second_params),
+        galsim.Moffat(beta=beta / 2, scale_radius=radius, flux=wing, gsparams=wing_params),
+        gsparams=gsparams,
+        propagate_gsparams=False,
+    )
+
+
+def galaxy_profile(source: dict[str, float], gsparams: galsim.GSParams) -> galsim.GSObject:
+    """One galaxy before the PSF, in pixel units, with the columns of catalog.COLUMNS."""
+    parts = []
+    for part, kind, share in (
+        ("disk", galsim.Exponential, source["disk_fraction"]),
+        ("bulge", galsim.DeVaucouleurs, 1 - source["disk_fraction"]),
+    ):
+        ratio = source[f"{part}_axis_ratio"]
+        radius = source[f"{part}_half_light_radius"] / PIXEL_SCALE * np.sqrt(ratio)
+        round_part = kind(half_light_radius=radius, flux=source["flux"] * share)
+        parts.append(round_part.shear(q=ratio, beta=source["angle"] * galsim.radians))
+    return galsim.Sum(parts, gsparams=gsparams)
+
+
+@lru_cache(maxsize=1024)  # 0.1 MB each, a few for each PSF
+def _psf_transform(
+    parameters: tuple[float, ...], gsparams: galsim.GSParams, bounds: galsim.BoundsI, step: float
+) -> np.ndarray:
+    """float32 (ky, kx): the PSF on a grid of wavenumbers ``step`` radians per pixel apart."""
+    grid = galsim.ImageCF(bounds, scale=step)
+    psf_profile(np.array(parameters), gsparams)._drawKImage(grid)
+    return grid.array.real.copy()
+
+
+def _draw_galaxy(
+    galaxy: galsim.GSObject,
+    psf_parameters: tuple[float, ...],
+    image: galsim.Image,
+    gsparams: galsim.GSParams,
+) -> None:
+    """What drawImage does with a galaxy convolved with the PSF, galaxy and PSF taken apart.
+
+    The wing's transform, a Bessel function, takes longer than all the rest; it is kept.
+    """
+    point = psf_profile(np.array(psf_parameters), gsparams)
+    both = galsim.Convolve(galaxy, point, gsparams=gsparams, propagate_gsparams=False)
+    grid, wrap_size = both.drawFFT_makeKImage(image)
+    galaxy._drawKImage(grid)
+    kept = len(grid.array) <= LARGEST_KEPT
+    psf_transform = _psf_transform if kept else _psf_transform.__wrapped__
+    grid.array[:] *= psf_transform(psf_parameters, gsparams, grid.bounds, grid.scale)
+    both.drawFFT_finish(image, grid, wrap_size, add_to_image=False)
+
+
+def draw_sources(
+    sources: dict[str, np.ndarray],
+    psf_parameters: np.ndarray,
+    size: int,
+    gsparams: galsim.GSParams = FAST,
+) -> np.ndarray:
+    """float32 (source, size, size), nanomaggies: each source alone, convolved with the PSF.
+
+    sources: columns of catalog.COLUMNS, each (source,). psf_parameters: (6,).
+    Raises galsim.GalSimFFTSizeError where a profile needs a larger FFT than gsparams allow.
+    """
+    parameters = tuple(map(float, psf_parameters))
+    images = np.zeros((len(sources["x"]), size, size), dtype=np.float32)
+    for row, pixels in enumerate(images):
+        source = {name: float(column[row]) for name, column in sources.items()}
+        image = galsim.Image(pixels, scale=1.0)
+        image.setCenter(0, 0)  # the pixel (size // 2, size // 2)
+        offset = (source["x"] - size // 2, source["y"] - size // 2)
+        if source["is_galaxy"]:
+            galaxy = galaxy_profile(source, gsparams).shift(offset)
+            _draw_galaxy(galaxy, parameters, image, gsparams)
+        else:
+            star = psf_profile(np.array(parameters), gsparams) * source["flux"]
+            star.shift(offset).drawReal(image)
+    return images

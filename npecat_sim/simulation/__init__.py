@@ -1,0 +1,1 @@
+"""Simulate whole stores on a Dask cluster; imports every other room."""

@@ -1,0 +1,1 @@
+"""The Zarr stores of simulated images, and their contract; imports io, model, fields."""

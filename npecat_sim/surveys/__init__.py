@@ -1,0 +1,1 @@
+"""Real survey images: readers, coordinates, injection; imports io, model, fields, render."""

@@ -1,0 +1,88 @@
+"""The six-parameter PSF and the detector of one SDSS field, r band, from a file or from numbers.
+
+Formats: photoField, see npecat_sim/surveys/sdss/photofield.py; psField, https://classic.sdss.org/dr7/dm/flatFiles/
+psField.html, whose HDU 6 is a table of one row with the same numbers in lower case.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from astropy.io import fits
+
+from npecat_sim.errors import NpecatError
+from npecat_sim.io.fits import column, data_at, open_fits
+from npecat_sim.model import psf
+from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.surveys.sdss.photofield import BANDS, photofield_of
+
+GAIN = (4.71, 4.6, 4.72, 4.76, 4.725, 4.895)
+"""Electrons per count of the r-band detectors of camera columns 1 to 6, as the frame format's page
+tells; for a PSF given as numbers. Files of the PSF hold gain and dark variance."""
+
+DARK_VARIANCE = (1.8225, 1.0, 1.3225, 1.3225, 0.81, 0.9025)
+"""Counts squared that read-out and dark current add in each pixel, from the same page."""
+
+PSFIELD_TABLE = 6
+"""The HDU of a psField file that holds the six parameters; those before hold eigenimages."""
+
+Identity = tuple[int, int, int]
+"""Run, camera column and field."""
+
+
+class FieldOptics(NamedTuple):
+    """psf: float64 (6,), see psf.PARAMETERS. gain: electrons per count. dark_variance: counts^2."""
+
+    psf: np.ndarray
+    gain: float
+    dark_variance: float
+
+
+def field_optics(source: str, identity: Identity) -> FieldOptics:
+    """PSF and detector of a field.
+
+    source: a photoField or psField file, plain or packed, or six numbers. Raises NpecatError,
+    naming the file and what is wrong, also where it is of another field.
+    """
+    path = Path(source)
+    if "," in source and not path.exists():
+        detector = identity[1] - 1
+        return FieldOptics(psf.from_text(source), GAIN[detector], DARK_VARIANCE[detector])
+    with open_fits(path, "give the field's photoField or psField file, or six numbers") as hdus:
+        read = _of_psfield if len(hdus) > PSFIELD_TABLE else _of_photofield
+        optics = read(hdus, identity)
+        psf.check(optics.psf, "r band")
+        for name in ("gain", "dark_variance"):
+            value = getattr(optics, name)
+            if not (np.isfinite(value) and value > 0):
+                raise NpecatError(f"the {name.replace('_', ' ')} of the r band is {value:g}")
+    return optics
+
+
+def _of_photofield(hdus: fits.HDUList, identity: Identity) -> FieldOptics:
+    table, is_good = photofield_of(hdus)
+    rows = np.flatnonzero((table.identity == identity).all(axis=1))
+    if len(rows) != 1:
+        raise NpecatError(f"{len(rows)} rows are of field {'/'.join(map(str, identity))}, not one")
+    if not is_good[rows[0]]:
+        raise NpecatError(f"HDU 1, row {rows[0]}: PHOTO_STATUS is not 0, SDSS found no good PSF")
+    row = rows[0]
+    return FieldOptics(table.psf[row], float(table.gain[row]), float(table.dark_variance[row]))
+
+
+def _of_psfield(hdus: fits.HDUList, identity: Identity) -> FieldOptics:
+    header = hdus[0].header
+    table = data_at(hdus, PSFIELD_TABLE, fits.BinTableHDU)
+    found = (
+        header.get("RUN"),
+        header.get("CAMCOL"),
+        *column(table, "field", dtype=np.int32).tolist(),
+    )
+    if found != identity:
+        raise NpecatError(f"it is of run, camcol, field {found}, not {identity}")
+
+    def band(name: str) -> float:
+        return float(column(table, name, (len(BANDS),))[0, BANDS.index("r")])
+
+    parameters = np.array([band(f"psf_{name}") for name in PARAMETERS])
+    return FieldOptics(parameters, band("gain"), band("dark_variance"))
