@@ -6,7 +6,7 @@ from npecat_sim.progress import progress
 from npecat_sim.store.reader import Store
 from npecat_train.checkpoint import RunSettings
 from npecat_train.decode import decode
-from npecat_train.network import TileNetwork
+from npecat_train.network.tile_network import TileNetwork
 from npecat_train.predict import images_for, posteriors
 from npecat_train.predicted import PredictedCatalog
 

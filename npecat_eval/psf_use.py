@@ -13,9 +13,9 @@ import torch
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Store
-from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import RunSettings
-from npecat_train.network import TileNetwork
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.network.tile_network import TileNetwork
 from npecat_train.predict import images_for, negative_log_likelihoods
 
 CLEAR_SIGMAS = 5.0

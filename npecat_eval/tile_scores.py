@@ -16,9 +16,9 @@ from npecat_eval.calibration import Pits
 from npecat_eval.means import EVERY, TILES, Label, Mean
 from npecat_eval.reliability import PROBABILITY_EDGES, reliability_means, reliability_sums
 from npecat_sim.units import flux_of_magnitude, magnitude
-from npecat_train.batch import TrainingBatch
-from npecat_train.forward import image_losses, true_tiles
-from npecat_train.posterior import TilePosterior
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.model import image_losses, true_tiles
+from npecat_train.posterior.tile_posterior import TilePosterior
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.storage import replacing
-from npecat_train.encoding import Encoding
-from npecat_train.inputs import N_PIXEL_MAPS, Standardisation, n_tile_maps
-from npecat_train.network import NetworkSize, TileNetwork
-from npecat_train.posterior import initial_outputs
+from npecat_train.network.encoding import Encoding
+from npecat_train.network.inputs import N_PIXEL_MAPS, Standardisation, n_tile_maps
+from npecat_train.network.tile_network import NetworkSize, TileNetwork
+from npecat_train.posterior.tile_posterior import initial_outputs
 from npecat_train.weights import check_digest
 
 FORMAT_VERSION = 3

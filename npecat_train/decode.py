@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from npecat_train.detections import Detections
-from npecat_train.network import TILE_SIZE
-from npecat_train.posterior import TilePosterior
+from npecat_train.network.tile_network import TILE_SIZE
+from npecat_train.posterior.tile_posterior import TilePosterior
+from npecat_train.posterior.truncated_normal import TruncatedBivariateNormal, TruncatedNormal
 from npecat_train.predicted import PredictedCatalog
-from npecat_train.truncated_normal import TruncatedBivariateNormal, TruncatedNormal
 
 DETECTION_THRESHOLD = 0.5
 """A source is listed if the probability that it lies where the catalog puts it exceeds this."""

@@ -15,7 +15,7 @@ import torch
 
 from npecat_train.decode import DETECTION_THRESHOLD, NEIGHBOURS, JoinedTiles, edge
 from npecat_train.detections import joined_rows
-from npecat_train.posterior import TilePosterior
+from npecat_train.posterior.tile_posterior import TilePosterior
 
 MEMBERS = torch.tensor(((0, 0), *NEIGHBOURS))
 """Rows down and columns to the right, of the tiles in JoinedTiles.shares."""

@@ -15,8 +15,8 @@ from npecat_train.checkpoint import RunSettings
 from npecat_train.decode import DETECTION_THRESHOLD, JoinedTiles, catalog_of_tiles, join, places
 from npecat_train.draws import CatalogDraws, draw_catalogs
 from npecat_train.field_posterior import field_posterior, to_whole_tiles
-from npecat_train.network import TileNetwork
-from npecat_train.posterior import TilePosterior
+from npecat_train.network.tile_network import TileNetwork
+from npecat_train.posterior.tile_posterior import TilePosterior
 from npecat_train.predicted import PredictedCatalog
 
 log = logging.getLogger(__name__)

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from npecat_sim.surveys.image import SurveyImage
-from npecat_train.batch import ObservedImages
 from npecat_train.checkpoint import RunSettings
-from npecat_train.distributions import concatenate
-from npecat_train.forward import tile_posterior
-from npecat_train.inputs import APERTURE_REACH
-from npecat_train.network import TILE_SIZE, TileNetwork
-from npecat_train.posterior import TilePosterior
+from npecat_train.data.batch import ObservedImages
+from npecat_train.model import tile_posterior
+from npecat_train.network.inputs import APERTURE_REACH
+from npecat_train.network.tile_network import TILE_SIZE, TileNetwork
+from npecat_train.posterior.distributions import concatenate
+from npecat_train.posterior.tile_posterior import TilePosterior
 
 BLOCK_TILES = 512
 """Tiles along each side of a block without its margin: 2048 pixels, the side of an SDSS frame."""

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from npecat_sim.store.reader import Store
-from npecat_train.batch import TrainingBatch
-from npecat_train.cache import Streamed
 from npecat_train.checkpoint import RunSettings
-from npecat_train.forward import image_losses, tile_posterior
-from npecat_train.loader import batches
-from npecat_train.network import TileNetwork
-from npecat_train.posterior import TilePosterior
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.data.cache import Streamed
+from npecat_train.data.loader import batches
+from npecat_train.model import image_losses, tile_posterior
+from npecat_train.network.tile_network import TileNetwork
+from npecat_train.posterior.tile_posterior import TilePosterior
 
 BATCH_SIZE = 256
 

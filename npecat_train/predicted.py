@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from npecat_train.detections import Detections
-from npecat_train.distributions import concatenate
-from npecat_train.log_normal import LogNormal, LogNormalMixture
-from npecat_train.truncated_normal import TruncatedBivariateNormal
+from npecat_train.posterior.distributions import concatenate
+from npecat_train.posterior.log_normal import LogNormal, LogNormalMixture
+from npecat_train.posterior.truncated_normal import TruncatedBivariateNormal
 
 
 @dataclass(frozen=True)

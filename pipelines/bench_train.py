@@ -19,15 +19,15 @@ import numpy as np
 import torch
 
 from npecat_sim.store.reader import Store
-from npecat_train.batch import TrainingBatch
-from npecat_train.cache import Images, Streamed
-from npecat_train.forward import tile_posterior
-from npecat_train.learner import LEAST_COMPILED_STEPS, Learner
-from npecat_train.loader import batches
-from npecat_train.network import NETWORKS
-from npecat_train.parallel import joined
-from npecat_train.schedule import HELD_SHARE
-from npecat_train.trainer import BATCH_SIZES, run_settings
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.data.cache import Images, Streamed
+from npecat_train.data.loader import batches
+from npecat_train.model import tile_posterior
+from npecat_train.network.tile_network import NETWORKS
+from npecat_train.training.distributed import joined
+from npecat_train.training.learner import LEAST_COMPILED_STEPS, Learner
+from npecat_train.training.loop import BATCH_SIZES, run_settings
+from npecat_train.training.schedule import HELD_SHARE
 
 from .bench_simulate import peak_memory
 from .options import STORE_ARGUMENT

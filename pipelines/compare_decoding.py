@@ -26,7 +26,7 @@ from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.checkpoint import BEST, load_network
 from npecat_train.decode import JoinedTiles, catalog_of_tiles, join
 from npecat_train.detections import Detections
-from npecat_train.posterior import TilePosterior
+from npecat_train.posterior.tile_posterior import TilePosterior
 from npecat_train.predict import images_for, posteriors
 
 from .cli import main

@@ -14,12 +14,12 @@ import torch
 
 from npecat_sim.io.storage import Location
 from npecat_sim.store.reader import Store, store_path
-from npecat_train.cache import Streamed
-from npecat_train.learner import Learner
-from npecat_train.loader import batches
-from npecat_train.network import NETWORKS
-from npecat_train.plan import gmac
-from npecat_train.trainer import SHORT_RUN_BATCH_SIZE, run_settings, train
+from npecat_train.data.cache import Streamed
+from npecat_train.data.loader import batches
+from npecat_train.network.tile_network import NETWORKS
+from npecat_train.training.dry_run import gmac
+from npecat_train.training.learner import Learner
+from npecat_train.training.loop import SHORT_RUN_BATCH_SIZE, run_settings, train
 
 from .bench_train import rates_in_turn
 from .cli import main

@@ -24,7 +24,7 @@ from npecat_sim.io.storage import Location
 from npecat_sim.simulation.field_priors import PRIORS
 from npecat_sim.store.reader import Store, store_path
 from npecat_train.checkpoint import BEST, VARIANTS, load_network
-from npecat_train.trainer import N_TRAIN
+from npecat_train.training.loop import N_TRAIN
 
 from .options import DATA_OPTION, FOLDER, RUNS_OPTION, STORAGE
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from npecat_train.trainer import CROWDED_DENSITY, SHORT_RUN_BATCH_SIZE
+from npecat_train.training.loop import CROWDED_DENSITY, SHORT_RUN_BATCH_SIZE
 
 from .evaluate import evaluate
 from .options import FOLDER

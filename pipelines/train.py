@@ -9,15 +9,14 @@ import torch
 
 from npecat_sim.io.storage import Location
 from npecat_sim.store.reader import Store, store_path
-from npecat_train.cache import CACHES
 from npecat_train.checkpoint import BEST, VARIANTS, RunSettings
-from npecat_train.factors import FLUX
-from npecat_train.network import NETWORKS
-from npecat_train.parallel import joined
-from npecat_train.plan import TRIAL_STEPS, plan
-from npecat_train.schedule import SCHEDULES
-from npecat_train.start import starting_from
-from npecat_train.trainer import (
+from npecat_train.data.cache import CACHES
+from npecat_train.network.tile_network import NETWORKS
+from npecat_train.posterior.factors import FLUX
+from npecat_train.training.distributed import joined
+from npecat_train.training.dry_run import TRIAL_STEPS, plan
+from npecat_train.training.fine_tune import starting_from
+from npecat_train.training.loop import (
     BATCH_SIZES,
     CROWDED_DENSITY,
     CROWDED_EPOCHS,
@@ -26,7 +25,8 @@ from npecat_train.trainer import (
     N_TRAIN,
     run_settings,
 )
-from npecat_train.trainer import train as train_variant
+from npecat_train.training.loop import train as train_variant
+from npecat_train.training.schedule import SCHEDULES
 
 from .options import DATA_OPTION, RUNS_OPTION, STORAGE
 

@@ -9,9 +9,9 @@ from npecat_sim.model import psf
 from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.units import PIXEL_SCALE
 from npecat_train.checkpoint import RunSettings
-from npecat_train.encoding import Encoding
-from npecat_train.inputs import Standardisation
-from npecat_train.network import NetworkSize, TileNetwork
+from npecat_train.network.encoding import Encoding
+from npecat_train.network.inputs import Standardisation
+from npecat_train.network.tile_network import NetworkSize, TileNetwork
 
 ELECTRONS, SKY = 990.0, 0.878
 """Electrons per nanomaggy, and sky in nanomaggies per pixel, of SDSS field 94/1/12."""

@@ -10,10 +10,12 @@ from pathlib import Path
 from torch._dynamo.utils import counters
 
 from npecat_sim.store.reader import Store, store_path
-from npecat_train import forward, learner, trainer
-from npecat_train.learner import Learner
-from npecat_train.network import NetworkSize
-from npecat_train.parallel import joined
+from npecat_train import model as forward
+from npecat_train.network.tile_network import NetworkSize
+from npecat_train.training import learner
+from npecat_train.training import loop as trainer
+from npecat_train.training.distributed import joined
+from npecat_train.training.learner import Learner
 
 SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
 

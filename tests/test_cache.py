@@ -9,9 +9,9 @@ import torch
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Store
-from npecat_train import cache, loader
-from npecat_train.cache import CPU, Resident, Streamed, bytes_of, choose_home
-from npecat_train.loader import batches
+from npecat_train.data import cache, loader
+from npecat_train.data.cache import CPU, Resident, Streamed, bytes_of, choose_home
+from npecat_train.data.loader import batches
 from tests.stores import write_store
 
 GPU = torch.device("cuda")
@@ -20,8 +20,8 @@ PEAK_OF_STREAMING = """
 import sys
 from pathlib import Path
 from npecat_sim.store.reader import Store
-from npecat_train.cache import CPU, choose_home, open_images
-from npecat_train import loader
+from npecat_train.data.cache import CPU, choose_home, open_images
+from npecat_train.data import loader
 
 loader.CHUNKS_PER_BUFFER = 2
 for path in sys.argv[2:]:

@@ -10,10 +10,10 @@ from npecat.compare_decoding import compare_decoding, expected_numbers, numbers
 from npecat_sim.store.reader import Store
 from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, RunSettings
-from npecat_train.encoding import Encoding
-from npecat_train.inputs import measure_standardisation, n_tile_maps
-from npecat_train.network import NetworkSize
-from npecat_train.posterior import TilePosterior
+from npecat_train.network.encoding import Encoding
+from npecat_train.network.inputs import measure_standardisation, n_tile_maps
+from npecat_train.network.tile_network import NetworkSize
+from npecat_train.posterior.tile_posterior import TilePosterior
 from tests.stores import write_store
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from npecat_train.decode import LOCATED_SIDE, decode, join
-from npecat_train.posterior import TilePosterior, initial_outputs
+from npecat_train.posterior.tile_posterior import TilePosterior, initial_outputs
 from npecat_train.predicted import PredictedCatalog
 
 

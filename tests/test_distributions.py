@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy import stats
 
-from npecat_train.distributions import Bernoulli, concatenate
-from npecat_train.factors import FLUX_SCALE, POSITION_SCALE
-from npecat_train.log_normal import LogNormal, LogNormalMixture
-from npecat_train.network import TILE_SIZE
-from npecat_train.truncated_normal import TruncatedBivariateNormal, TruncatedNormal
+from npecat_train.network.tile_network import TILE_SIZE
+from npecat_train.posterior.distributions import Bernoulli, concatenate
+from npecat_train.posterior.factors import FLUX_SCALE, POSITION_SCALE
+from npecat_train.posterior.log_normal import LogNormal, LogNormalMixture
+from npecat_train.posterior.truncated_normal import TruncatedBivariateNormal, TruncatedNormal
 
 LOCS = (-4.0, -0.2, 0.0, 1.9, 2.0, 4.1, 8.0)
 SCALES = (POSITION_SCALE[0], 0.02, 0.5, 3.0, POSITION_SCALE[1])

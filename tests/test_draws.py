@@ -8,7 +8,7 @@ from scipy import stats
 from npecat_train.decode import catalog_of_tiles, join
 from npecat_train.draws import draw_catalogs
 from npecat_train.field_catalog import read_field
-from npecat_train.posterior import TilePosterior
+from npecat_train.posterior.tile_posterior import TilePosterior
 from tests.survey_images import random_network, survey_image
 from tests.test_decode import raw, tile
 

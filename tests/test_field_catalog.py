@@ -10,7 +10,7 @@ from npecat_sim.surveys.image import PixelFlag
 from npecat_train.decode import decode
 from npecat_train.field_catalog import catalog_image
 from npecat_train.field_posterior import field_posterior
-from npecat_train.network import NETWORKS, NetworkSize
+from npecat_train.network.tile_network import NETWORKS, NetworkSize
 from tests.survey_images import random_network, survey_image
 from tests.test_network import settings as untrained
 

@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from npecat_sim.store.reader import Store
-from npecat_train import checkpoint, loader, run, trainer
+from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, LOG, SETTINGS
-from npecat_train.learner import Learner
-from npecat_train.network import NetworkSize
+from npecat_train.data import loader
+from npecat_train.network.tile_network import NetworkSize
+from npecat_train.training import loop as trainer
+from npecat_train.training import run_folder as run
+from npecat_train.training.learner import Learner
 from tests.stores import write_store
 
 SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
@@ -71,7 +74,7 @@ def save_forever(folder: Path, started) -> None:
 def processes():
     """Processes forked from a small one that has loaded what they need."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["npecat_train.trainer", "torch._dynamo", __name__])
+    context.set_forkserver_preload(["npecat_train.training.loop", "torch._dynamo", __name__])
     return context
 
 

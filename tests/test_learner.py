@@ -7,11 +7,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from npecat_sim.store.reader import Store
-from npecat_train import learner, trainer
-from npecat_train.cache import CPU, Resident, Streamed
-from npecat_train.learner import Learner
-from npecat_train.loader import batches
-from npecat_train.network import NetworkSize
+from npecat_train.data.cache import CPU, Resident, Streamed
+from npecat_train.data.loader import batches
+from npecat_train.network.tile_network import NetworkSize
+from npecat_train.training import learner
+from npecat_train.training import loop as trainer
+from npecat_train.training.learner import Learner
 from tests.stores import write_store
 
 SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from npecat_sim.store.reader import Store
-from npecat_train import loader
-from npecat_train.cache import CPU, Resident, Streamed
-from npecat_train.loader import batches
+from npecat_train.data import loader
+from npecat_train.data.cache import CPU, Resident, Streamed
+from npecat_train.data.loader import batches
 from tests.stores import write_store
 
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from npecat_train import log
 from npecat_train.checkpoint import LOG
+from npecat_train.training import log
 
 
 def row(epoch: int, loss: float) -> log.Row:
@@ -33,7 +33,7 @@ def test_without_tensorboard_there_is_no_more_than_the_csv(tmp_path, monkeypatch
 READ_BACK = """
 import sys
 from pathlib import Path
-from npecat_train import log
+from npecat_train.training import log
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 folder = Path(sys.argv[1])

@@ -32,8 +32,8 @@ from npecat_sim.simulation.simulate import prepare, run_task, settings_of, simul
 from npecat_sim.store import reader as store
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.verify import verify
-from npecat_train.cache import Streamed
-from npecat_train.loader import batches
+from npecat_train.data.cache import Streamed
+from npecat_train.data.loader import batches
 from tests.stores import write_store
 
 HOLD = """

@@ -3,8 +3,13 @@
 import pytest
 import torch
 
-from npecat_train.network import ConvBlock, NetworkSize, TileNetwork
-from npecat_train.optimisers import ConvolutionMuon, load_tensors, make_optimisers, tensors_of
+from npecat_train.network.tile_network import ConvBlock, NetworkSize, TileNetwork
+from npecat_train.training.optimisers import (
+    ConvolutionMuon,
+    load_tensors,
+    make_optimisers,
+    tensors_of,
+)
 
 RATE = 1e-3
 

@@ -5,10 +5,10 @@ from click.testing import CliRunner
 
 from npecat.train import train
 from npecat_sim.store.reader import Store
-from npecat_train import plan as plan_module
-from npecat_train import trainer
-from npecat_train.cache import CPU, bytes_of
-from npecat_train.plan import plan
+from npecat_train.data.cache import CPU, bytes_of
+from npecat_train.training import dry_run as plan_module
+from npecat_train.training import loop as trainer
+from npecat_train.training.dry_run import plan
 from tests.stores import write_store
 
 

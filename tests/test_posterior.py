@@ -6,14 +6,14 @@ import pytest
 import torch
 from scipy import stats
 
-from npecat_train.batch import TrainingBatch
 from npecat_train.checkpoint import RunSettings
-from npecat_train.factors import FLUX, POSITION, SOURCE, TYPE
-from npecat_train.forward import image_losses, tile_posterior
-from npecat_train.inputs import Standardisation, network_inputs
-from npecat_train.network import NetworkSize
-from npecat_train.posterior import TilePosterior, initial_outputs
-from npecat_train.tiles import tile_catalog
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.model import image_losses, tile_posterior
+from npecat_train.network.inputs import Standardisation, network_inputs
+from npecat_train.network.tile_network import NetworkSize
+from npecat_train.posterior.factors import FLUX, POSITION, SOURCE, TYPE
+from npecat_train.posterior.tile_catalog import tile_catalog
+from npecat_train.posterior.tile_posterior import TilePosterior, initial_outputs
 from tests.survey_images import ENCODING
 
 

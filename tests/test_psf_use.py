@@ -14,10 +14,11 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.reader import Store
-from npecat_train import checkpoint, trainer
+from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, load_network
-from npecat_train.inputs import n_tile_maps
-from npecat_train.network import NetworkSize
+from npecat_train.network.inputs import n_tile_maps
+from npecat_train.network.tile_network import NetworkSize
+from npecat_train.training import loop as trainer
 from tests.stores import write_store
 
 SMALL = NetworkSize((8,), (), 16, 16, (1,), (1,))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from npecat_train.schedule import (
+from npecat_train.training.schedule import (
     SCHEDULES,
     WARM_UP_STEPS,
     holds_batch_norm,

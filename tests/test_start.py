@@ -9,14 +9,16 @@ from safetensors.torch import load_file
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Store
-from npecat_train import checkpoint, run, trainer
-from npecat_train.cache import CPU, Streamed
+from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, LOG
-from npecat_train.loader import batches
-from npecat_train.network import NetworkSize
+from npecat_train.data.cache import CPU, Streamed
+from npecat_train.data.loader import batches
+from npecat_train.network.tile_network import NetworkSize
 from npecat_train.predict import negative_log_likelihoods
-from npecat_train.schedule import learning_rate
-from npecat_train.start import starting_from
+from npecat_train.training import loop as trainer
+from npecat_train.training import run_folder as run
+from npecat_train.training.fine_tune import starting_from
+from npecat_train.training.schedule import learning_rate
 from tests.stores import write_store
 
 

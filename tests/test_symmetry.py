@@ -7,14 +7,15 @@ import torch
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Store
-from npecat_train import checkpoint, trainer
-from npecat_train.cache import CPU, Streamed
+from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST
-from npecat_train.forward import tile_posterior
-from npecat_train.learner import Learner
-from npecat_train.loader import batches
-from npecat_train.network import TILE_SIZE, NetworkSize
-from npecat_train.start import load_start
+from npecat_train.data.cache import CPU, Streamed
+from npecat_train.data.loader import batches
+from npecat_train.model import tile_posterior
+from npecat_train.network.tile_network import TILE_SIZE, NetworkSize
+from npecat_train.training import loop as trainer
+from npecat_train.training.fine_tune import load_start
+from npecat_train.training.learner import Learner
 from tests.stores import write_store
 
 SIZES = {
@@ -90,7 +91,7 @@ def test_posterior_turns_with_the_image(learner, batch):
 
 
 def test_averaged_gradient_is_that_of_all_turned_copies(learner, batch, monkeypatch):
-    monkeypatch.setattr("npecat_train.forward.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("npecat_train.model.has_bfloat16", lambda device: False)
 
     def gradients(*several):
         learner.network.zero_grad()

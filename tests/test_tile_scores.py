@@ -11,9 +11,9 @@ from npecat_eval.calibration import p_values
 from npecat_eval.reliability import PROBABILITY_EDGES
 from npecat_eval.tile_scores import TileScores
 from npecat_sim.units import magnitude
-from npecat_train.batch import TrainingBatch
-from npecat_train.forward import image_losses
-from npecat_train.posterior import TilePosterior, initial_outputs
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.model import image_losses
+from npecat_train.posterior.tile_posterior import TilePosterior, initial_outputs
 
 N, TILES = 60, 8
 SPANS = selections(Bins("magnitude", np.linspace(20.0, 22.0, 11)))

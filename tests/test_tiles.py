@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from npecat_train.tiles import tile_catalog
+from npecat_train.posterior.tile_catalog import tile_catalog
 
 
 def tiles(sources, n_tiles=3):

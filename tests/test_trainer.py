@@ -12,13 +12,15 @@ from safetensors.torch import load_file, save_file
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.lock import locked
 from npecat_sim.store.reader import Store
-from npecat_train import checkpoint, run, trainer
-from npecat_train.cache import Streamed
+from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, LOG, SETTINGS
-from npecat_train.learner import FACTORS, Learner
-from npecat_train.loader import batches
-from npecat_train.network import NetworkSize
+from npecat_train.data.cache import Streamed
+from npecat_train.data.loader import batches
+from npecat_train.network.tile_network import NetworkSize
 from npecat_train.predict import negative_log_likelihoods
+from npecat_train.training import loop as trainer
+from npecat_train.training import run_folder as run
+from npecat_train.training.learner import FACTORS, Learner
 from tests.stores import write_store
 
 SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))

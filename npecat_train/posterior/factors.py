@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from npecat_train.distributions import Bernoulli
-from npecat_train.log_normal import LogNormal, LogNormalMixture
-from npecat_train.network import TILE_SIZE
-from npecat_train.symmetry import AXES, SCALAR, VECTOR, Channels
-from npecat_train.truncated_normal import TruncatedBivariateNormal, TruncatedNormal
+from npecat_train.network.symmetry import AXES, SCALAR, VECTOR, Channels
+from npecat_train.network.tile_network import TILE_SIZE
+from npecat_train.posterior.distributions import Bernoulli
+from npecat_train.posterior.log_normal import LogNormal, LogNormalMixture
+from npecat_train.posterior.truncated_normal import TruncatedBivariateNormal, TruncatedNormal
 
 Family = TypeVar("Family")
 

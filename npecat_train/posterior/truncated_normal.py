@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.special import erfcx
 
-from npecat_train.distributions import Distributions, bisect, uniform
+from npecat_train.posterior.distributions import Distributions, bisect, uniform
 
 SQRT_HALF_PI = math.sqrt(math.pi / 2)
 

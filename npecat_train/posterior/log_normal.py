@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.special import ndtr, ndtri
 
-from npecat_train.distributions import Distributions, bisect, normal, uniform
+from npecat_train.posterior.distributions import Distributions, bisect, normal, uniform
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 

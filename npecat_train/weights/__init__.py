@@ -5,7 +5,7 @@ from pathlib import Path
 
 from npecat_sim.errors import NpecatError
 
-DEFAULT_WEIGHTS = Path(__file__).parent / "data" / "psf_aware.safetensors"
+DEFAULT_WEIGHTS = Path(__file__).parent / "psf_aware.safetensors"
 """What ``npecat catalog`` uses; MODEL_CARD.md beside it tells what it is."""
 
 

@@ -17,7 +17,7 @@ from torch.nn.functional import avg_pool2d
 
 from npecat_sim.model.psf import PARAMETERS
 from npecat_sim.store.reader import Store
-from npecat_train.network import TILE_SIZE
+from npecat_train.network.tile_network import TILE_SIZE
 
 STRETCHES = (1.0, 30.0)
 N_PIXEL_MAPS = len(STRETCHES)

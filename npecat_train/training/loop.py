@@ -8,17 +8,17 @@ import torch
 from npecat_sim.io.lock import locked
 from npecat_sim.progress import progress
 from npecat_sim.store.reader import Store
-from npecat_train.cache import Images, Streamed, choose_home, open_images
 from npecat_train.checkpoint import RunSettings
-from npecat_train.encoding import Encoding
-from npecat_train.inputs import measure_standardisation
-from npecat_train.learner import Learner
-from npecat_train.loader import batches, n_batches
-from npecat_train.network import NETWORKS
-from npecat_train.parallel import ALONE, Team
-from npecat_train.run import Run
-from npecat_train.schedule import peak_rate
-from npecat_train.start import load_start
+from npecat_train.data.cache import Images, Streamed, choose_home, open_images
+from npecat_train.data.loader import batches, n_batches
+from npecat_train.network.encoding import Encoding
+from npecat_train.network.inputs import measure_standardisation
+from npecat_train.network.tile_network import NETWORKS
+from npecat_train.training.distributed import ALONE, Team
+from npecat_train.training.fine_tune import load_start
+from npecat_train.training.learner import Learner
+from npecat_train.training.run_folder import Run
+from npecat_train.training.schedule import peak_rate
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256}
 """By type of device. Two CPU cores train a third more images a second in batches of 32 than of 16.

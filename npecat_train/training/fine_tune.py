@@ -5,7 +5,7 @@ from pathlib import Path
 
 from npecat_sim.errors import NpecatError
 from npecat_train.checkpoint import RunSettings, fitting, load
-from npecat_train.learner import Learner
+from npecat_train.training.learner import Learner
 from npecat_train.weights import digest
 
 RATE_SHARE = 0.1

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from npecat_train.batch import TrainingBatch
-from npecat_train.batch_norm import hold_batch_norm, join_batch_norm
 from npecat_train.checkpoint import RunSettings
-from npecat_train.forward import image_losses, tile_posterior
-from npecat_train.optimisers import load_tensors, make_optimisers, tensors_of
-from npecat_train.parallel import ALONE, Team
-from npecat_train.posterior import output_channels
-from npecat_train.symmetry import Symmetry
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.model import image_losses, tile_posterior
+from npecat_train.network.symmetry import Symmetry
+from npecat_train.posterior.tile_posterior import output_channels
+from npecat_train.training.batch_norm import hold_batch_norm, join_batch_norm
+from npecat_train.training.distributed import ALONE, Team
+from npecat_train.training.optimisers import load_tensors, make_optimisers, tensors_of
 
 FACTORS = ("source", "position", "type", "flux")
 """What the loss is made of, in the order of all vectors of losses."""

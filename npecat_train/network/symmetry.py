@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from npecat_train.network import ConvBlock, TileNetwork
+from npecat_train.network.tile_network import ConvBlock, TileNetwork
 
 QUARTER, MIRROR = np.array([[0, -1], [1, 0]]), np.array([[-1, 0], [0, 1]])
 SYMMETRIES = tuple(

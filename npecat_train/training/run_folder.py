@@ -16,12 +16,13 @@ import torch
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.storage import write_json
-from npecat_train import checkpoint, log
-from npecat_train.batch import TrainingBatch
+from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, SETTINGS, RunSettings
-from npecat_train.learner import FACTORS, Learner
-from npecat_train.loader import n_batches
-from npecat_train.schedule import holds_batch_norm, learning_rate
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.data.loader import n_batches
+from npecat_train.training import log
+from npecat_train.training.learner import FACTORS, Learner
+from npecat_train.training.schedule import holds_batch_norm, learning_rate
 
 PATIENCE = 10
 """Epochs without a lower validation loss before training stops."""

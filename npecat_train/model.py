@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from npecat_train.batch import ObservedImages, TrainingBatch
 from npecat_train.checkpoint import RunSettings
-from npecat_train.inputs import network_inputs
-from npecat_train.network import TILE_SIZE
-from npecat_train.posterior import TilePosterior
-from npecat_train.tiles import TileCatalog, tile_catalog
+from npecat_train.data.batch import ObservedImages, TrainingBatch
+from npecat_train.network.inputs import network_inputs
+from npecat_train.network.tile_network import TILE_SIZE
+from npecat_train.posterior.tile_catalog import TileCatalog, tile_catalog
+from npecat_train.posterior.tile_posterior import TilePosterior
 
 
 def has_bfloat16(device: torch.device) -> bool:

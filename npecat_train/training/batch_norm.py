@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from npecat_train.parallel import Team
+from npecat_train.training.distributed import Team
 
 
 def join_batch_norm(network: nn.Module, team: Team) -> None:

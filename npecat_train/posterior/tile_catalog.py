@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from npecat_train.network import TILE_SIZE
+from npecat_train.network.tile_network import TILE_SIZE
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from npecat_train.distributions import Bernoulli, Distributions
-from npecat_train.factors import FLUX, POSITION, SOURCE, TYPE, Factor
-from npecat_train.log_normal import LogNormal, LogNormalMixture
-from npecat_train.network import TILE_SIZE
-from npecat_train.symmetry import Channels
-from npecat_train.tiles import TileCatalog
-from npecat_train.truncated_normal import TruncatedBivariateNormal
+from npecat_train.network.symmetry import Channels
+from npecat_train.network.tile_network import TILE_SIZE
+from npecat_train.posterior.distributions import Bernoulli, Distributions
+from npecat_train.posterior.factors import FLUX, POSITION, SOURCE, TYPE, Factor
+from npecat_train.posterior.log_normal import LogNormal, LogNormalMixture
+from npecat_train.posterior.tile_catalog import TileCatalog
+from npecat_train.posterior.truncated_normal import TruncatedBivariateNormal
 
 
 def initial_outputs(flux: str) -> tuple[float, ...]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Contents
-from npecat_train.inputs import APERTURES, STRETCHES
-from npecat_train.network import TILE_SIZE
+from npecat_train.network.inputs import APERTURES, STRETCHES
+from npecat_train.network.tile_network import TILE_SIZE
 
 
 @dataclass(frozen=True)

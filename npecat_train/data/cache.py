@@ -12,8 +12,8 @@ from torch import Tensor
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Store
-from npecat_train.batch import ARRAYS, TrainingBatch
-from npecat_train.memory import free_bytes
+from npecat_train.data.batch import ARRAYS, TrainingBatch
+from npecat_train.data.memory import free_bytes
 
 CACHES = ("auto", "gpu", "ram", "none")
 

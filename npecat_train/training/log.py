@@ -5,7 +5,7 @@ from pathlib import Path
 
 from npecat_sim.io.storage import replacing
 from npecat_train.checkpoint import LOG
-from npecat_train.learner import FACTORS
+from npecat_train.training.learner import FACTORS
 
 COLUMNS = ("epoch", "images", "rate", "train", "validation", *FACTORS)
 """The last five: validation loss in all and by factor, nats an image."""

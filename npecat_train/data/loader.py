@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from npecat_train.batch import TrainingBatch
-from npecat_train.cache import Images
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.data.cache import Images
 
 CHUNKS_PER_BUFFER = 8
 """With chunks of 500, 4,000 images are mixed at a time: 200 MB, and as much for the next buffer,

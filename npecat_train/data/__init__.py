@@ -1,0 +1,1 @@
+"""From stores to batches of tensors; imports npecat_sim alone."""

@@ -1,0 +1,1 @@
+"""The probability densities that a network predicts for a tile; imports network."""
