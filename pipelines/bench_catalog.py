@@ -16,14 +16,14 @@ import numpy as np
 import sep
 import torch
 
-from npecat_eval.sep_baseline import measure
+from npecat_eval.baselines.sep import measure
+from npecat_eval.catalog.formats import write_table
+from npecat_eval.catalog.psf_width import with_width_of_stars
+from npecat_eval.catalog.survey_catalog import catalog_image
+from npecat_eval.catalog.table import catalog_table
 from npecat_sim.model.prior import IMAGE_SIZE
 from npecat_sim.surveys.image import SurveyImage
-from npecat_train.catalog_files import write_table
-from npecat_train.catalog_table import catalog_table
 from npecat_train.checkpoint import load_network
-from npecat_train.field_catalog import catalog_image
-from npecat_train.star_width import with_width_of_stars
 
 from .bench_simulate import peak_memory
 from .cli import main

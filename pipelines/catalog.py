@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from npecat_eval.style import check_picture
+from npecat_eval.catalog.formats import check_format, write_table
+from npecat_eval.catalog.psf_width import with_width_of_stars
+from npecat_eval.catalog.survey_catalog import catalog_image, read_field
+from npecat_eval.catalog.table import catalog_table, draws_table, provenance
+from npecat_eval.pictures.style import check_picture
 from npecat_sim.errors import NpecatError
 from npecat_sim.surveys.image import SurveyImage
-from npecat_train.catalog_files import check_format, write_table
-from npecat_train.catalog_table import catalog_table, draws_table, provenance
 from npecat_train.checkpoint import load_network
-from npecat_train.field_catalog import catalog_image, read_field
-from npecat_train.star_width import with_width_of_stars
 from npecat_train.weights import digest
 
 from .options import CHECKPOINT_OPTION, FILE, PLOT_OPTION, image_options
@@ -88,13 +88,13 @@ def catalog(
         click.echo(f"{samples_path(output)}: {len(draws):,} sources in {samples:,} draws")
     # What draws takes a second to load, in which bad input would wait.
     if plot:
-        from npecat_eval.field_figure import field_figure
+        from npecat_eval.pictures.survey_image import field_figure
 
         field_figure(image, found.detections, plot)
         click.echo(f"{plot}")
     if residual:
-        from npecat_eval.field_figure import write_residual
-        from npecat_eval.reconstruction import Reconstruction
+        from npecat_eval.catalog.reconstruction import Reconstruction
+        from npecat_eval.pictures.survey_image import write_residual
 
         write_residual(Reconstruction.of(image, found.detections), residual)
         click.echo(f"{residual}")

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 from astropy.table import Table
 
-from npecat_eval.claims import verdicts
-from npecat_eval.wide_tables import TITLES
+from npecat_eval.report.claims import verdicts
+from npecat_eval.report.wide_tables import TITLES
 from npecat_sim.errors import NpecatError
 
 from .cli import main

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from npecat_eval.psf_use import CLEAR_SIGMAS, psf_use
+from npecat_eval.metrics.psf_use import CLEAR_SIGMAS, psf_use
 from npecat_sim.io.storage import Location
 from npecat_sim.store.reader import Store
 from npecat_train.checkpoint import BEST, load_network

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from npecat_eval.comparison import SKY_RADIUS, Comparison
-from npecat_eval.comparison_report import disagreements_text, draw_comparison, summary_text
-from npecat_eval.comparison_tables import LISTED_LIMIT, disagreements, joined, summary
-from npecat_eval.photoobj import read_photoobj
-from npecat_eval.sky_catalog import read_catalog
-from npecat_train.catalog_files import write_table
+from npecat_eval.catalog.formats import write_table
+from npecat_eval.real_images.photoobj import read_photoobj
+from npecat_eval.real_images.sdss_comparison import SKY_RADIUS, Comparison
+from npecat_eval.real_images.sdss_report import disagreements_text, draw_comparison, summary_text
+from npecat_eval.real_images.sdss_tables import LISTED_LIMIT, disagreements, joined, summary
+from npecat_eval.real_images.sky_catalog import read_catalog
 
 from .options import FILE, PLOT_OPTION, TABLE_OPTION
 

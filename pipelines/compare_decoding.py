@@ -2,7 +2,7 @@
 
 ``python -m npecat.compare_decoding --run runs/psf_aware --store data/many/test.zarr`` reads a
 trained network's posterior by a bare threshold on each tile, by one on tiles that are joined, and
-by the rule of npecat_train.decode, which asks of these that the source be located. Counts are of
+by the rule of catalog/decode.py, which asks of these that the source be located. Counts are of
 all sources, and of those of r < 22; the expected number is the sum over tiles of the probability of
 such a source.
 """
@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from npecat_eval import tables
-from npecat_eval.bins import MAGNITUDE_LIMIT
-from npecat_eval.evaluate import Prediction, Truth, evaluate
+from npecat_eval.catalog.decode import JoinedTiles, catalog_of_tiles, join
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.store_catalog import images_for, posteriors
+from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
+from npecat_eval.metrics.table import Prediction, Truth, evaluate
+from npecat_eval.report import tables
 from npecat_sim.io.storage import Location
 from npecat_sim.progress import progress
 from npecat_sim.store.reader import Store
 from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.checkpoint import BEST, load_network
-from npecat_train.decode import JoinedTiles, catalog_of_tiles, join
-from npecat_train.detections import Detections
 from npecat_train.posterior.tile_posterior import TilePosterior
-from npecat_train.predict import images_for, posteriors
 
 from .cli import main
 from .options import RUN_OPTION, TEST_STORE_OPTION

@@ -2,7 +2,7 @@
 
 Sources of a test store are drawn at random from those of r < 22 that the network has found. Beside
 its flux and type stand those of the exact posterior of the source, all else known
-(npecat_eval/exact_posterior.py). A CPU core does about four sources a minute.
+(npecat_eval/baselines/nested_sampling.py). A CPU core does about four sources a minute.
 """
 
 import multiprocessing
@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
-from npecat_eval.bins import MAGNITUDE_LIMIT
-from npecat_eval.evaluate import Truth
-from npecat_eval.exact_posterior import exact_posterior
-from npecat_eval.judge import judge
-from npecat_eval.matched import MatchedCatalog
-from npecat_eval.text_columns import columns_text
+from npecat_eval.baselines.nested_sampling import exact_posterior
+from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
+from npecat_eval.metrics.matched import MatchedCatalog
+from npecat_eval.metrics.predictions import judge
+from npecat_eval.metrics.table import Truth
+from npecat_eval.report.text_columns import columns_text
 from npecat_sim.io.storage import Location
 from npecat_sim.model.prior import IMAGE_SIZE
 from npecat_sim.progress import progress

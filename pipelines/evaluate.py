@@ -9,16 +9,17 @@ from typing import Any
 import click
 from dask.system import CPU_COUNT
 
-from npecat_eval import evaluate as metrics
-from npecat_eval import figures, tables
-from npecat_eval.bootstrap import N_RESAMPLES
-from npecat_eval.evaluate import Prediction, Truth
-from npecat_eval.example_figure import example_figure
-from npecat_eval.judge import judge
-from npecat_eval.references import references
-from npecat_eval.report import write_report
-from npecat_eval.residual_figure import residual_figure
-from npecat_eval.sep_baseline import best_class_threshold
+from npecat_eval.baselines.cache import references
+from npecat_eval.baselines.sep import best_class_threshold
+from npecat_eval.metrics import table as metrics
+from npecat_eval.metrics.bootstrap import N_RESAMPLES
+from npecat_eval.metrics.predictions import judge
+from npecat_eval.metrics.table import Prediction, Truth
+from npecat_eval.pictures.examples import example_figure
+from npecat_eval.pictures.residuals import residual_figure
+from npecat_eval.report import metric_figures as figures
+from npecat_eval.report import tables
+from npecat_eval.report.html import write_report
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.storage import Location
 from npecat_sim.simulation.field_priors import PRIORS

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from npecat_eval.injection import injection_test, summary
-from npecat_eval.injection_report import draw_injection_test, injection_text
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.formats import write_table
+from npecat_eval.catalog.psf_width import with_width_of_stars
+from npecat_eval.catalog.survey_catalog import catalog_image
+from npecat_eval.real_images.injection import injection_test, summary
+from npecat_eval.real_images.injection_report import draw_injection_test, injection_text
 from npecat_sim.progress import progress
 from npecat_sim.surveys.image import SurveyImage
-from npecat_train.catalog_files import write_table
 from npecat_train.checkpoint import load_network
-from npecat_train.detections import Detections
-from npecat_train.field_catalog import catalog_image
-from npecat_train.star_width import with_width_of_stars
 
 from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, image_options
 

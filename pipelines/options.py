@@ -77,7 +77,9 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _picture(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
     """A file that Matplotlib can write; known before any work is done."""
-    from npecat_eval.style import check_picture  # Matplotlib, which most commands do not need
+    from npecat_eval.pictures.style import (
+        check_picture,  # Matplotlib, which most commands do not need
+    )
 
     if path:
         check_picture(path)
@@ -89,7 +91,7 @@ PLOT_OPTION = click.option("--plot", type=FILE, callback=_picture, help="Picture
 
 def _table(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
     """A file for a table that is no catalog, which DS9 could not show."""
-    from npecat_train.catalog_files import check_format  # torch, likewise
+    from npecat_eval.catalog.formats import check_format  # torch, likewise
 
     if path and path.suffix == ".reg":
         raise NpecatError(f"{path}: this table is no catalog; name a file of another format")

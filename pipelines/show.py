@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from npecat_eval.contact_sheet import contact_sheet
-from npecat_eval.style import check_picture
+from npecat_eval.pictures.contact_sheet import contact_sheet
+from npecat_eval.pictures.style import check_picture
 from npecat_sim.io.storage import Location
 from npecat_sim.store.reader import Store
 

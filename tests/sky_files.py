@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from npecat_eval.photoobj import GALAXY, STAR
+from npecat_eval.real_images.photoobj import GALAXY, STAR
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
 
 CENTRE = 0.0, 30.0

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from npecat_eval.bins import NONE, magnitude_bins, snr_bins
-from npecat_eval.bound import MEAN_OVER_SIGMA, relative_flux_sigma
-from npecat_eval.evaluate import Truth
-from npecat_eval.references import references
+from npecat_eval.baselines.cache import references
+from npecat_eval.metrics.bins import NONE, magnitude_bins, snr_bins
+from npecat_eval.metrics.bound import MEAN_OVER_SIGMA, relative_flux_sigma
+from npecat_eval.metrics.table import Truth
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.render import compiled
 from npecat_sim.simulation.simulate import simulate_images

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from npecat_eval.bins import ALL, BRIGHTEST, FAINTEST
-from npecat_eval.calibration import BY_TRUTH, LEVELS, Pits, calibration_means, p_values
-from npecat_eval.means import resample
+from npecat_eval.metrics.binned_means import resample
+from npecat_eval.metrics.bins import ALL, BRIGHTEST, FAINTEST
+from npecat_eval.metrics.calibration import BY_TRUTH, LEVELS, Pits, calibration_means, p_values
 
 SPANS = {ALL: (-np.inf, 22.0), BRIGHTEST: (-np.inf, 18.0), FAINTEST: (21.5, 22.0)}
 

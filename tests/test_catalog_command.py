@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from npecat.bench_catalog import bench_catalog, cut
 from npecat.catalog import catalog
-from npecat_eval.comparison import Comparison
-from npecat_eval.comparison_tables import summary
-from npecat_eval.photoobj import read_photoobj
-from npecat_eval.sky_catalog import read_catalog
+from npecat_eval.real_images.photoobj import read_photoobj
+from npecat_eval.real_images.sdss_comparison import Comparison
+from npecat_eval.real_images.sdss_tables import summary
+from npecat_eval.real_images.sky_catalog import read_catalog
 from npecat_sim.errors import NpecatError
 from npecat_train.weights import DEFAULT_WEIGHTS, digest
 from tests.survey_images import ELECTRONS, SKY, survey_image

@@ -11,14 +11,14 @@ from astropy.io import fits
 from astropy.io.votable import parse
 from astropy.table import Table
 
+from npecat_eval.catalog import formats as catalog_files
+from npecat_eval.catalog.flags import SourceFlag, source_flags
+from npecat_eval.catalog.formats import FORMATS, write_table
+from npecat_eval.catalog.survey_catalog import read_field
+from npecat_eval.catalog.table import CATALOG, DRAWS, catalog_table, draws_table, provenance
 from npecat_sim.errors import NpecatError
 from npecat_sim.model import psf
 from npecat_sim.surveys.image import PixelFlag
-from npecat_train import catalog_files
-from npecat_train.catalog_files import FORMATS, write_table
-from npecat_train.catalog_table import CATALOG, DRAWS, catalog_table, draws_table, provenance
-from npecat_train.field_catalog import read_field
-from npecat_train.source_flags import SourceFlag, source_flags
 from tests.survey_images import random_network, survey_image
 
 READERS = {

@@ -5,7 +5,7 @@ from astropy.table import Table
 from click.testing import CliRunner
 
 from npecat.check_claims import check_claims
-from npecat_eval.claims import verdicts
+from npecat_eval.report.claims import verdicts
 
 NAMES = (
     "test_set",

@@ -7,10 +7,10 @@ from click.testing import CliRunner
 from scipy.spatial import KDTree
 
 from npecat.compare import compare
-from npecat_eval.comparison import Comparison
-from npecat_eval.comparison_tables import BINS, disagreements, joined, summary
-from npecat_eval.photoobj import BRIGHT, SKY, read_photoobj
-from npecat_eval.sky_catalog import projected, read_catalog
+from npecat_eval.real_images.photoobj import BRIGHT, SKY, read_photoobj
+from npecat_eval.real_images.sdss_comparison import Comparison
+from npecat_eval.real_images.sdss_tables import BINS, disagreements, joined, summary
+from npecat_eval.real_images.sky_catalog import projected, read_catalog
 from npecat_sim.errors import NpecatError
 from npecat_sim.units import PIXEL_SCALE
 from tests.sky_files import catalog_data, photoobj_data, sky_of, write_photoobj

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from npecat_train.decode import LOCATED_SIDE, decode, join
+from npecat_eval.catalog.decode import LOCATED_SIDE, decode, join
+from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_train.posterior.tile_posterior import TilePosterior, initial_outputs
-from npecat_train.predicted import PredictedCatalog
 
 
 def raw(n_tiles=3):

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import stats
 
-from npecat_train.decode import catalog_of_tiles, join
-from npecat_train.draws import draw_catalogs
-from npecat_train.field_catalog import read_field
+from npecat_eval.catalog.decode import catalog_of_tiles, join
+from npecat_eval.catalog.samples import draw_catalogs
+from npecat_eval.catalog.survey_catalog import read_field
 from npecat_train.posterior.tile_posterior import TilePosterior
 from tests.survey_images import random_network, survey_image
 from tests.test_decode import raw, tile

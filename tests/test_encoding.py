@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from npecat_eval.catalog.store_catalog import images_for
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Contents, Store
 from npecat_train import checkpoint
 from npecat_train.network.encoding import Encoding
-from npecat_train.predict import images_for
 from npecat_train.training.loop import run_settings
 from tests.stores import write_store
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from npecat_eval import exact_posterior
-from npecat_eval.bound import relative_flux_sigma
-from npecat_eval.exact_posterior import ExactPosterior
+from npecat_eval.baselines import nested_sampling as exact_posterior
+from npecat_eval.baselines.nested_sampling import ExactPosterior
+from npecat_eval.metrics.bound import relative_flux_sigma
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.simulation.simulate import simulate_images
 from npecat_sim.store.reader import Batch

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from npecat_eval.catalog.blocks import field_posterior
+from npecat_eval.catalog.decode import decode
+from npecat_eval.catalog.survey_catalog import catalog_image
 from npecat_sim.surveys.image import PixelFlag
-from npecat_train.decode import decode
-from npecat_train.field_catalog import catalog_image
-from npecat_train.field_posterior import field_posterior
 from npecat_train.network.tile_network import NETWORKS, NetworkSize
 from tests.survey_images import random_network, survey_image
 from tests.test_network import settings as untrained

@@ -12,8 +12,9 @@ from astropy.table import Table
 from click.testing import CliRunner
 
 from npecat.inject import inject as inject_command
-from npecat_eval.injection import EDGES, MERGED_RADIUS, injection_test, recover, summary
-from npecat_eval.injection_report import draw_injection_test, injection_text
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.real_images.injection import EDGES, MERGED_RADIUS, injection_test, recover, summary
+from npecat_eval.real_images.injection_report import draw_injection_test, injection_text
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.prior import CatalogPrior
@@ -22,7 +23,6 @@ from npecat_sim.surveys.image import PixelFlag, SurveyImage
 from npecat_sim.surveys.injection import CELL, MAGNITUDES, draw_injection, inject
 from npecat_sim.units import magnitude
 from npecat_train import checkpoint
-from npecat_train.detections import Detections
 from tests.survey_images import ELECTRONS, SKY, survey_image
 from tests.test_network import settings as untrained
 

@@ -9,9 +9,9 @@ from matplotlib.image import imread
 
 from npecat.cli import npecat
 from npecat.info import describe
-from npecat_eval import contact_sheet as sheet
-from npecat_eval.image_panels import draw_panels
-from npecat_eval.style import COLOURS
+from npecat_eval.pictures import contact_sheet as sheet
+from npecat_eval.pictures.image_panels import draw_panels
+from npecat_eval.pictures.style import COLOURS
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.fields.table import SINGLE_FIELD

@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from npecat_eval.match import MATCH_RADIUS, Match, Positions, match
+from npecat_eval.metrics.matching import MATCH_RADIUS, Match, Positions, match
 
 COUNT_MATTERS_MOST = 1000.0
 

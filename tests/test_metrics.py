@@ -6,24 +6,32 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from npecat_eval.bins import MAGNITUDE, MAGNITUDE_LIMIT, N_BINS, NONE, SNR, Bins, magnitude_bins
-from npecat_eval.bootstrap import (
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.metrics.binned_means import Label, mean_of, resample
+from npecat_eval.metrics.bins import (
+    MAGNITUDE,
+    MAGNITUDE_LIMIT,
+    N_BINS,
+    NONE,
+    SNR,
+    Bins,
+    magnitude_bins,
+)
+from npecat_eval.metrics.bootstrap import (
     image_weights,
     quotient,
     resampled_quantiles,
     resampled_totals,
     value_and_sigma,
 )
-from npecat_eval.evaluate import TRUTH, Prediction, Truth, evaluate
-from npecat_eval.matched import MatchedCatalog
-from npecat_eval.means import Label, mean_of, resample
-from npecat_eval.measurement import f1, flux_ratio_series, measurement_means
-from npecat_eval.reliability import detection_reliability
+from npecat_eval.metrics.matched import MatchedCatalog
+from npecat_eval.metrics.point_metrics import f1, flux_ratio_series, measurement_means
+from npecat_eval.metrics.reliability import detection_reliability
+from npecat_eval.metrics.table import TRUTH, Prediction, Truth, evaluate
 from npecat_sim.errors import NpecatError
 from npecat_sim.model.catalog import COLUMNS, Catalog
 from npecat_sim.model.prior import CatalogPrior
 from npecat_sim.units import flux_of_magnitude, magnitude
-from npecat_train.detections import Detections
 
 HALVES = Bins(MAGNITUDE, np.linspace(17.0, 22.0, N_BINS + 1))  # bins of half a magnitude
 
@@ -213,8 +221,8 @@ def test_resampled_quantiles_are_those_of_the_repeated_sources(monkeypatch):
     image, place = generator.integers(0, 6, 40), generator.integers(0, 3, 40)
     value = generator.normal(size=40)
     weights = generator.integers(0, 4, (5, 6)).astype(np.uint16)
-    monkeypatch.setattr("npecat_eval.bootstrap.image_weights", lambda n: weights)
-    monkeypatch.setattr("npecat_eval.bootstrap.N_RESAMPLES", 4)
+    monkeypatch.setattr("npecat_eval.metrics.bootstrap.image_weights", lambda n: weights)
+    monkeypatch.setattr("npecat_eval.metrics.bootstrap.N_RESAMPLES", 4)
     found = resampled_quantiles(image, value, place, (0.2, 0.5), 4, 6)
     for row, weight in enumerate(weights):
         for group in range(4):
@@ -249,7 +257,7 @@ def test_resamples_do_not_depend_on_the_block(monkeypatch):
     sums = np.random.default_rng(8).integers(0, 5, (70, 3)).astype(np.float64)
     whole = resampled_totals(sums)
     image_weights.cache_clear()
-    monkeypatch.setattr("npecat_eval.bootstrap.BLOCK", 500)
+    monkeypatch.setattr("npecat_eval.metrics.bootstrap.BLOCK", 500)
     np.testing.assert_array_equal(resampled_totals(sums), whole)
     image_weights.cache_clear()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from astropy.table import Table
 
-from npecat_eval.figures import FIGURES
+from npecat_eval.report.metric_figures import FIGURES
 from npecat_sim.store.reader import Store
 from tests.survey_files import write_frame, write_photofield
 

@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from npecat.check_psf_use import check_psf_use
-from npecat_eval.psf_use import psf_use
+from npecat_eval.metrics.psf_use import psf_use
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.store import writer as store_writer
@@ -100,7 +100,7 @@ def test_every_image_gets_the_psf_of_another(toy_store, aware, monkeypatch):
         seen.append(np.concatenate([batch.psf_parameters for batch in stream]))
         return {"all": np.zeros(len(toy_store))}
 
-    monkeypatch.setattr("npecat_eval.psf_use.negative_log_likelihoods", record)
+    monkeypatch.setattr("npecat_eval.metrics.psf_use.negative_log_likelihoods", record)
     psf_use(*load_network(aware / BEST), toy_store)
     own, another = seen
     assert np.array_equal(own, toy_store.array("psf_parameters"))

@@ -9,21 +9,21 @@ from astropy.table import Table
 from click.testing import CliRunner
 
 from npecat.catalog import catalog
-from npecat_eval.field_figure import (
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.reconstruction import CHI_EDGES, Reconstruction, typical_shape
+from npecat_eval.pictures.style import COLOURS
+from npecat_eval.pictures.survey_image import (
     ZOOM,
     crowded_corner,
     field_figure,
     residual_figure,
     write_residual,
 )
-from npecat_eval.reconstruction import CHI_EDGES, Reconstruction, typical_shape
-from npecat_eval.style import COLOURS
 from npecat_sim.errors import NpecatError
 from npecat_sim.model.prior import CatalogPrior
 from npecat_sim.render.stamps import draw_field
 from npecat_sim.surveys.image import PixelFlag
 from npecat_sim.surveys.injection import inject
-from npecat_train.detections import Detections
 from tests.survey_images import ELECTRONS, SKY, survey_image
 from tests.test_inject import PSF, detections, empty_image, write_weights
 from tests.test_tables_figures import coloured

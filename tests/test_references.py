@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npecat_eval import references as module
-from npecat_eval.references import references
-from npecat_eval.sep_baseline import SepSources, measure
+from npecat_eval.baselines import cache as module
+from npecat_eval.baselines.cache import references
+from npecat_eval.baselines.sep import SepSources, measure
 from npecat_sim.store.reader import Store
 from tests.stores import write_store
 

@@ -8,12 +8,12 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from npecat_eval import figures
-from npecat_eval.evaluate import Prediction, Truth, evaluate
-from npecat_eval.example_figure import example_figure
-from npecat_eval.report import write_report
-from npecat_eval.residual_figure import residual_figure
-from npecat_eval.wide_tables import TITLES, wide_tables
+from npecat_eval.metrics.table import Prediction, Truth, evaluate
+from npecat_eval.pictures.examples import example_figure
+from npecat_eval.pictures.residuals import residual_figure
+from npecat_eval.report import metric_figures as figures
+from npecat_eval.report.html import write_report
+from npecat_eval.report.wide_tables import TITLES, wide_tables
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.simulation.simulate import simulate_images
 from tests.test_metrics import perfect

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import sep
 
-from npecat_eval import sep_baseline
-from npecat_eval.match import Positions, match
-from npecat_eval.sep_baseline import best_class_threshold, measure
+from npecat_eval.baselines import sep as sep_baseline
+from npecat_eval.baselines.sep import best_class_threshold, measure
+from npecat_eval.metrics.matching import Positions, match
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.catalog import Catalog

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from npecat_eval.separation import GRID, resampled_roc
+from npecat_eval.metrics.roc import GRID, resampled_roc
 
 
 def test_area_counts_pairs_and_ties_half():

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.psf_width import LEAST_STARS, star_width, with_width_of_stars
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model import psf
 from npecat_sim.render.stamps import draw_field
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
-from npecat_train.detections import Detections
-from npecat_train.star_width import LEAST_STARS, star_width, with_width_of_stars
 from tests.survey_images import ELECTRONS, SKY, survey_image
 
 TRUE_PSF = SINGLE_FIELD.psf[0]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from npecat_eval.catalog.store_catalog import negative_log_likelihoods
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Store
 from npecat_train import checkpoint
@@ -14,7 +15,6 @@ from npecat_train.checkpoint import BEST, LAST, LOG
 from npecat_train.data.cache import CPU, Streamed
 from npecat_train.data.loader import batches
 from npecat_train.network.tile_network import NetworkSize
-from npecat_train.predict import negative_log_likelihoods
 from npecat_train.training import loop as trainer
 from npecat_train.training import run_folder as run
 from npecat_train.training.fine_tune import starting_from

@@ -7,17 +7,18 @@ import pytest
 from astropy.table import Table, vstack
 from matplotlib.image import imread
 
-from npecat_eval import figures, tables
-from npecat_eval.bins import MAGNITUDE, N_BINS, NONE, SNR
-from npecat_eval.evaluate import TRUTH, Prediction, Truth, evaluate
-from npecat_eval.example_figure import example_figure
-from npecat_eval.style import COLOURS
-from npecat_eval.wide_tables import TITLES, cell
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.metrics.bins import MAGNITUDE, N_BINS, NONE, SNR
+from npecat_eval.metrics.table import TRUTH, Prediction, Truth, evaluate
+from npecat_eval.pictures.examples import example_figure
+from npecat_eval.pictures.style import COLOURS
+from npecat_eval.report import metric_figures as figures
+from npecat_eval.report import tables
+from npecat_eval.report.wide_tables import TITLES, cell
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.catalog import Catalog
 from npecat_sim.model.prior import CatalogPrior
 from npecat_sim.simulation.simulate import simulate_images
-from npecat_train.detections import Detections
 
 SETTINGS = {"store_digest": "0123abcd", "resamples": 1000, "classes": {"SEP": 0.14}}
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from npecat_eval.bins import ALL, Bins, selections, within
-from npecat_eval.calibration import p_values
-from npecat_eval.reliability import PROBABILITY_EDGES
-from npecat_eval.tile_scores import TileScores
+from npecat_eval.metrics.bins import ALL, Bins, selections, within
+from npecat_eval.metrics.calibration import p_values
+from npecat_eval.metrics.reliability import PROBABILITY_EDGES
+from npecat_eval.metrics.tile_scores import TileScores
 from npecat_sim.units import magnitude
 from npecat_train.data.batch import TrainingBatch
 from npecat_train.model import image_losses

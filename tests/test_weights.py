@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from safetensors.torch import save as to_bytes
 
 from npecat.export_weights import export_weights
+from npecat_eval.catalog.blocks import field_posterior
 from npecat_sim.errors import NpecatError
 from npecat_train import checkpoint
 from npecat_train.checkpoint import load_network
-from npecat_train.field_posterior import field_posterior
 from npecat_train.network.tile_network import NETWORKS
 from npecat_train.weights import DEFAULT_WEIGHTS, digest, digest_path
 from tests.survey_images import random_network, survey_image

@@ -1,0 +1,129 @@
+"""Catalogs and draws of them as tables with units, descriptions and provenance."""
+
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from npecat_eval.catalog.decode import DETECTION_THRESHOLD
+from npecat_eval.catalog.flags import SourceFlag, source_flags
+from npecat_eval.catalog.predicted_catalog import PredictedCatalog
+from npecat_eval.catalog.samples import CatalogDraws
+from npecat_sim.model import psf
+from npecat_sim.model.catalog import Column
+from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.surveys.wcs import pixel_scale
+from npecat_sim.units import PIXEL_SCALE, magnitude
+from npecat_train.checkpoint import RunSettings
+
+FLUX_UNIT = "nmgy"
+"""Nanomaggies, as astropy writes them."""
+
+PLACE = (
+    Column("ra", "float64", "deg", "right ascension, ICRS; NaN where the image has no coordinates"),
+    Column("dec", "float64", "deg", "declination, ICRS; NaN where the image has no coordinates"),
+    Column("x", "float64", "pixel", "0-indexed column, centre of the first pixel at 0"),
+    Column("y", "float64", "pixel", "0-indexed row, centre of the first pixel at 0"),
+)
+MAGNITUDE = Column("mag_r", "float32", "mag", "AB magnitude of flux_r")
+
+CATALOG = (
+    *PLACE,
+    Column("x_sigma", "float32", "pixel", "standard deviation of the posterior of x"),
+    Column("y_sigma", "float32", "pixel", "standard deviation of the posterior of y"),
+    Column("prob_source", "float32", "", "probability that there is a source"),
+    Column("prob_located", "float32", "", "probability that there is one within a pixel of (x, y)"),
+    Column("prob_galaxy", "float32", "", "probability that it is a galaxy if there is one"),
+    Column("flux_r", "float64", FLUX_UNIT, "median of the posterior of the flux"),
+    Column("flux_r_sigma", "float64", FLUX_UNIT, "half of flux_r_q84 - flux_r_q16"),
+    Column("flux_r_q16", "float64", FLUX_UNIT, "16 % quantile of the posterior of the flux"),
+    Column("flux_r_q50", "float64", FLUX_UNIT, "50 % quantile, the same as flux_r"),
+    Column("flux_r_q84", "float64", FLUX_UNIT, "84 % quantile of the posterior of the flux"),
+    MAGNITUDE,
+    Column("flags", "uint8", "", "bits, see FLAGS in the header; 0: nothing known to be wrong"),
+    Column("psf_fwhm", "float32", "arcsec", "width of the model PSF at half of its peak"),
+)
+
+DRAWS = (
+    Column("draw", "int32", "", "number of the draw of the whole catalog, from 0"),
+    Column("source", "int32", "", "row of the catalog, from 0; -1: a source not listed there"),
+    *PLACE,
+    Column("flux_r", "float64", FLUX_UNIT, "flux in this draw"),
+    MAGNITUDE,
+    Column("is_galaxy", "bool", "", "true for a galaxy, false for a star"),
+)
+
+
+def catalog_table(found: PredictedCatalog, image: SurveyImage, about: dict[str, Any]) -> Table:
+    """The CATALOG of an image, one row a source; about: its provenance."""
+    point = found.detections
+    low, middle, high = (found.flux.quantile(level).numpy() for level in (0.16, 0.5, 0.84))
+    scale = PIXEL_SCALE if image.wcs is None else pixel_scale(image.wcs)
+    columns = {
+        **_place(point.x, point.y, image),
+        "x_sigma": found.position.x.std().numpy(),
+        "y_sigma": found.position.y.std().numpy(),
+        "prob_source": point.prob_source,
+        "prob_located": point.prob_located,
+        "prob_galaxy": point.prob_galaxy,
+        "flux_r": point.flux,
+        "flux_r_sigma": (high - low) / 2,
+        "flux_r_q16": low,
+        "flux_r_q50": middle,
+        "flux_r_q84": high,
+        "mag_r": magnitude(point.flux),
+        "flags": source_flags(point.x, point.y, image),
+        "psf_fwhm": np.full(len(point), scale * psf.fwhm(image.psf_parameters)),
+    }
+    bits = ", ".join(f"{bit.value} {bit.name}" for bit in SourceFlag)
+    return _table(CATALOG, columns, {**about, "FLAGS": bits})
+
+
+def draws_table(draws: CatalogDraws, image: SurveyImage, about: dict[str, Any]) -> Table:
+    """The DRAWS of the catalog of an image, one row a source of a draw; about: its provenance."""
+    columns = {
+        **_place(draws.x, draws.y, image),
+        "draw": draws.draw,
+        "source": draws.source,
+        "flux_r": draws.flux,
+        "mag_r": magnitude(draws.flux),
+        "is_galaxy": draws.is_galaxy,
+    }
+    return _table(DRAWS, columns, about)
+
+
+def provenance(image: SurveyImage, settings: RunSettings, weights_sha256: str) -> dict[str, Any]:
+    """What a catalog comes from, by keywords that a FITS header can hold."""
+    origin = {name.upper()[:8]: v for name, v in image.origin.items() if v is not None}
+    return {
+        "CREATOR": f"npecat {version('npecat')}",
+        "INPUT": image.name,
+        **origin,
+        "WEIGHTS": weights_sha256,
+        "VARIANT": settings.variant,
+        "TRAINED": settings.store_digest,
+        "THRESH": DETECTION_THRESHOLD,
+        "ELECTRON": image.electrons_per_nmgy,
+        "PSFPARAM": ", ".join(f"{value:.8g}" for value in image.psf_parameters),
+        "PIXELS": "x and y are 0-indexed, the centre of the first pixel is at (0, 0)",
+        "FLUXES": "nanomaggies (nmgy); 1 nmgy = 3631 nJy, AB magnitude 22.5",
+    }
+
+
+def _place(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> dict[str, np.ndarray]:
+    if image.wcs is None:
+        return {"x": x, "y": y, "ra": np.full(len(x), np.nan), "dec": np.full(len(x), np.nan)}
+    sky = image.wcs.pixel_to_world(x, y).icrs
+    return {"x": x, "y": y, "ra": sky.ra.deg, "dec": sky.dec.deg}
+
+
+def _table(
+    columns: tuple[Column, ...], values: dict[str, np.ndarray], about: dict[str, Any]
+) -> Table:
+    table = Table(meta=about)
+    for column in columns:
+        table[column.name] = values[column.name].astype(column.dtype)
+        table[column.name].unit = column.unit or None
+        table[column.name].description = column.description
+    return table

@@ -1,0 +1,1 @@
+"""What is measured on predicted and true catalogs; imports catalog."""

@@ -1,0 +1,173 @@
+"""From catalogs and posteriors to the long-form table of metrics."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from astropy.table import Table
+
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.predicted_catalog import PredictedCatalog
+from npecat_eval.metrics.binned_means import MATCHED, Label, Series, resample
+from npecat_eval.metrics.bins import MAGNITUDE, NONE, Bins, magnitude_bins, selections, snr_bins
+from npecat_eval.metrics.bootstrap import value_and_sigma
+from npecat_eval.metrics.bound import Bound
+from npecat_eval.metrics.calibration import Pits, calibration_means, p_value_series
+from npecat_eval.metrics.matched import MatchedCatalog
+from npecat_eval.metrics.point_metrics import f1, flux_ratio_series, measurement_means
+from npecat_eval.metrics.reliability import detection_reliability
+from npecat_eval.metrics.roc import separation_series
+from npecat_eval.metrics.tile_scores import TileScores
+from npecat_sim.model.catalog import Catalog
+from npecat_sim.units import magnitude
+
+TRUTH = "truth"
+"""Reference of plain metrics; the word must not be empty, which ECSV would read as missing."""
+
+BOUND = "bound"
+"""Method: what is physically possible, see bound.py."""
+
+P_VALUE = "p_value"
+"""Ending of metrics that no bootstrap speaks of."""
+
+COLUMNS = (
+    ("test_set", "U", "which images"),
+    ("method", "U", "which predicted catalog; bound: what is physically possible"),
+    ("reference", "U", "truth; or else the method whose metric was subtracted"),
+    ("metric", "U", "name of the metric"),
+    ("sources", "U", "every source or detection, matched pairs, or the true tiles"),
+    ("selection", "U", "of these sources: all of r < 22, or a tenth"),
+    ("axis", "U", "what low and high are of: none stands for r magnitude of all sources"),
+    ("low", "f8", "lower edge of the bin"),
+    ("high", "f8", "upper edge of the bin"),
+    ("value", "f8", "NaN where there is no source"),
+    ("sigma", "f8", "standard deviation by bootstrap over images; of paired differences too"),
+    ("n", "i8", "sources, tiles or images that the metric is a mean over; true sources for f1"),
+    ("unit", "U", "of value and sigma; 1 for pure numbers"),
+    ("axis_unit", "U", "of low and high; 1 for pure numbers"),
+)
+
+UNITS = {"percent": "%", "pixel": "pix", "nll": "nat"}
+"""A word of a metric's name -> its unit."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one method says of a test set: its detections and, of a network, its posteriors."""
+
+    detections: Detections
+    catalog: PredictedCatalog | None = None
+    tiles: TileScores | None = None
+
+
+class Truth:
+    """The true catalog of a test set with its bins and selections.
+
+    Raises NpecatError where no source is bright enough.
+    """
+
+    def __init__(self, catalog: Catalog):
+        self.catalog = catalog
+        self.n_images = len(catalog.count)
+        table = catalog.flat()
+        self.image, self.magnitude = table["image"], magnitude(table["flux"])
+        self.snr = table["snr"].astype(np.float64)
+        bins = magnitude_bins(self.magnitude)
+        self.spans = selections(bins)
+        self.axes: list[Bins] = [bins, snr_bins(self.snr, self.magnitude)]
+
+    def bound(self, flux_sigma: np.ndarray) -> Bound:
+        """The physical bound; flux_sigma: see Bound."""
+        return Bound(self.image, self.magnitude, self.snr, flux_sigma)
+
+
+def evaluate(
+    truth: Truth, predictions: dict[str, Prediction], bound: Bound | None, test_set: str
+) -> Table:
+    """Every metric of every method, and the paired differences of the overall ones.
+
+    predictions: method -> what it says of the images of ``test_set``. Returns one row a number,
+    with COLUMNS: first each method, then each pair of methods, the later minus the earlier.
+    Raises ValueError where a detection is of no image.
+    """
+    series = {
+        method: method_series(truth, prediction) for method, prediction in predictions.items()
+    }
+    rows = [
+        (test_set, method, TRUTH, *row)
+        for method, of_method in series.items()
+        for one in of_method
+        for row in _rows(one)
+    ]
+    if bound:
+        for one in resample(bound.means(truth.axes, truth.n_images)):
+            rows += [(test_set, BOUND, TRUTH, *row) for row in _rows(one)]
+    for reference, method in combinations(series, 2):
+        for one in differences(series[reference], series[method]):
+            rows += [(test_set, method, reference, *row) for row in _rows(one)]
+    return _table(rows)
+
+
+def method_series(truth: Truth, prediction: Prediction) -> list[Series]:
+    """All metrics of one method with their resamples."""
+    matched = MatchedCatalog.of(truth.catalog, prediction.detections)
+    means = measurement_means(matched, truth.axes)
+    series = [*flux_ratio_series(matched, truth.axes), *separation_series(matched, truth.spans)]
+    if prediction.catalog and prediction.tiles:
+        means += detection_reliability(matched)
+        means += prediction.tiles.means(truth.magnitude, truth.image, truth.spans)
+        for pits in (*matched_pits(matched, prediction.catalog), *prediction.tiles.pits()):
+            means += calibration_means(pits, truth.spans, truth.n_images)
+            series += p_value_series(pits, truth.spans)
+    resampled = resample(means)
+    return [*resampled, f1(resampled), *series]
+
+
+def matched_pits(matched: MatchedCatalog, catalog: PredictedCatalog) -> list[Pits]:
+    """PITs of flux and of position (x and y together) over the matched pairs.
+
+    A detection's position is confined to its tile; where the true one lies in the next tile its
+    PIT is 0 or 1.
+    """
+    truth, detection = matched.match.truth, matched.match.detection
+    image = matched.truth["image"][truth]
+    estimated = matched.estimated_magnitude[detection]
+    true = matched.true_magnitude[truth]
+    pit = catalog.pit(detection, {n: matched.truth[n][truth] for n in ("flux", "x", "y")})
+    position = np.concatenate([pit["x"], pit["y"]])
+    twice = (np.tile(values, 2) for values in (estimated, true))
+    return [
+        Pits("flux", MATCHED, image, pit["flux"], estimated, true),
+        Pits("position", MATCHED, np.tile(image, 2), position, *twice),
+    ]
+
+
+def differences(reference: Sequence[Series], method: Sequence[Series]) -> Iterator[Series]:
+    """The method's numbers over all sources minus the reference's, where both have them."""
+    subtracted = {one.label: one for one in reference}
+    for one in method:
+        plain = one.label.axis == NONE and not one.label.metric.endswith(P_VALUE)
+        if plain and one.label in subtracted:
+            samples = one.samples - subtracted[one.label].samples
+            yield Series(one.label, one.low, one.high, samples, one.count)
+
+
+def _rows(series: Series) -> Iterator[tuple]:
+    """The columns from ``metric`` on, a row a bin."""
+    label: Label = series.label
+    value, sigma = value_and_sigma(series.samples)
+    words = label.metric.split("_")
+    unit = next((unit for word, unit in UNITS.items() if word in words), "1")
+    axis_unit = "mag" if label.axis in (NONE, MAGNITUDE) else "1"
+    for cells in zip(series.low, series.high, value, sigma, series.count, strict=True):
+        yield label.metric, label.sources, label.selection, label.axis, *cells, unit, axis_unit
+
+
+def _table(rows: list[tuple]) -> Table:
+    """A table of COLUMNS with descriptions."""
+    table = Table()
+    for (name, dtype, description), column in zip(COLUMNS, zip(*rows, strict=True), strict=True):
+        table[name] = np.array(column, dtype=dtype)
+        table[name].description = description
+    return table

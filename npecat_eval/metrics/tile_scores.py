@@ -1,0 +1,161 @@
+"""What the posterior of all tiles says of a test set, where a catalog says too little.
+
+A catalog holds only likely sources. The expected number of sources is a sum over all tiles, a
+proper score is the likelihood of the truth whether it was found or not, and a posterior can be
+held to the truth at each true source, as the paper does.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from npecat_eval.metrics.binned_means import EVERY, TILES, Label, Mean
+from npecat_eval.metrics.bins import ALL, within
+from npecat_eval.metrics.calibration import Pits
+from npecat_eval.metrics.reliability import PROBABILITY_EDGES, reliability_means, reliability_sums
+from npecat_sim.units import flux_of_magnitude, magnitude
+from npecat_train.data.batch import TrainingBatch
+from npecat_train.model import image_losses, true_tiles
+from npecat_train.posterior.tile_posterior import TilePosterior
+
+
+@dataclass(frozen=True)
+class TileScores:
+    """Of the images of a test set, in their order.
+
+    expected: float64 (image, selection), expected number of sources in each magnitude range.
+    reliability: float64 (3, image, bin): number of tiles with P(source) in each bin of
+    PROBABILITY_EDGES, sum of these probabilities, number that hold a source. losses: factor ->
+    float64 (image,), negative log-likelihood, nats. at_sources: column -> (source,), for each true
+    source that is the brightest of its tile: image, true_magnitude, estimated_magnitude (of the
+    median flux there), and the PITs flux, x, y.
+    """
+
+    expected: np.ndarray
+    reliability: np.ndarray
+    losses: dict[str, np.ndarray]
+    at_sources: dict[str, np.ndarray]
+
+    @classmethod
+    def of(
+        cls,
+        posterior: TilePosterior,
+        batch: TrainingBatch,
+        spans: dict[str, tuple[float, float]],
+        first_image: int,
+    ) -> "TileScores":
+        """Scores of a batch whose first image has the given index; spans: bins.selections."""
+        with torch.inference_mode():
+            truth = true_tiles(batch)
+            probability = posterior.source.probability
+            expected = torch.stack(
+                [_expected(posterior, probability, span) for span in spans.values()], dim=1
+            )
+            losses = image_losses(posterior, batch)
+            at = torch.nonzero(truth.present, as_tuple=True)
+            here = posterior[at].map(lambda tensor: tensor.double())
+            pits = {
+                "flux": here.flux.cdf(truth.flux[at].double()),
+                "x": here.position.x.cdf(truth.x[at].double()),
+                "y": here.position.y.cdf(truth.y[at].double()),
+            }
+        return cls(
+            expected=_numpy(expected),
+            reliability=reliability_sums(
+                np.repeat(np.arange(len(probability)), probability[0].numel()),
+                _numpy(probability).ravel(),
+                _numpy(truth.present).ravel(),
+                PROBABILITY_EDGES,
+                len(probability),
+            ),
+            losses={name: _numpy(loss) for name, loss in losses.items()},
+            at_sources={
+                "image": at[0].cpu().numpy() + first_image,
+                "true_magnitude": magnitude(_numpy(truth.flux[at])),
+                "estimated_magnitude": magnitude(_numpy(here.flux.median())),
+                **{name: _numpy(pit) for name, pit in pits.items()},
+            },
+        )
+
+    @classmethod
+    def concatenate(cls, parts: "list[TileScores]") -> "TileScores":
+        """The scores of several batches, in their order."""
+
+        def join(name: str) -> dict[str, np.ndarray]:
+            columns = [getattr(part, name) for part in parts]
+            return {key: np.concatenate([c[key] for c in columns]) for key in columns[0]}
+
+        return cls(
+            expected=np.concatenate([part.expected for part in parts]),
+            reliability=np.concatenate([part.reliability for part in parts], axis=1),
+            losses=join("losses"),
+            at_sources=join("at_sources"),
+        )
+
+    def pits(self) -> list[Pits]:
+        """PITs of flux and of position (x and y together) at the true sources."""
+        columns = self.at_sources
+
+        def of(parameter: str, *names: str) -> Pits:
+            image, estimated, true = (
+                np.tile(columns[name], len(names))
+                for name in ("image", "estimated_magnitude", "true_magnitude")
+            )
+            pit = np.concatenate([columns[name] for name in names])
+            return Pits(parameter, TILES, image, pit, estimated, true)
+
+        return [of("flux", "flux"), of("position", "x", "y")]
+
+    def means(
+        self, true_magnitude: np.ndarray, image: np.ndarray, spans: dict[str, tuple[float, float]]
+    ) -> list[Mean]:
+        """Expected over true counts, negative log-likelihoods and reliability of P(source).
+
+        true_magnitude, image: (source,), of all true sources. ``count_ratio``: expected over true
+        number of sources of a range of magnitude; the expectation is taken over the predicted flux
+        too and never masked by the truth. ``count_limit``: the share of true sources that are the
+        brightest of their tile, all that a posterior of tiles can count.
+        """
+        n_images = len(self.expected)
+        columns = self.at_sources
+
+        def ratio(metric: str, selection: str, total: np.ndarray, count: np.ndarray) -> Mean:
+            sums = (part[:, None].astype(float) for part in (total, count))
+            low, high = (np.array([edge]) for edge in spans[selection])
+            return Mean(Label(metric, EVERY, selection), low, high, *sums)
+
+        def number(of: np.ndarray, magnitudes: np.ndarray, span: tuple[float, float]) -> np.ndarray:
+            return np.bincount(of[within(magnitudes, span)], minlength=n_images)
+
+        means = []
+        for index, (selection, span) in enumerate(spans.items()):
+            true = number(image, true_magnitude, span)
+            brightest = number(columns["image"], columns["true_magnitude"], span)
+            means.append(ratio("count_ratio", selection, self.expected[:, index], true))
+            means.append(ratio("count_limit", selection, brightest, true))
+        ones = np.ones(n_images)
+        for factor, losses in self.losses.items():
+            means.append(ratio(f"nll_{factor}", ALL, losses, ones))
+        means.append(ratio("nll", ALL, np.sum(list(self.losses.values()), axis=0), ones))
+
+        return [*means, *reliability_means(EVERY, self.reliability, PROBABILITY_EDGES)]
+
+
+def _expected(posterior: TilePosterior, probability: Tensor, span: tuple[float, float]) -> Tensor:
+    """float64 (batch,): expected number of sources in a range of magnitude."""
+    brightest, faintest = span
+    share = 1.0 if brightest == -np.inf else posterior.flux.cdf(_flux(posterior, brightest))
+    share = share - posterior.flux.cdf(_flux(posterior, faintest))
+    return (probability * share).sum(dim=(1, 2), dtype=torch.float64)
+
+
+def _flux(posterior: TilePosterior, limit: float) -> Tensor:
+    return torch.full_like(posterior.source.logit, flux_of_magnitude(limit))
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    """On the host; floating point in float64."""
+    values = tensor.cpu().numpy()
+    return values.astype(np.float64) if values.dtype.kind == "f" else values

@@ -1,0 +1,1 @@
+"""Images with their sources drawn on them; imports catalog, metrics."""

@@ -1,0 +1,130 @@
+"""A whole survey image with its catalog, and what the catalog leaves of it, as pictures."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.reconstruction import CHI_EDGES, Reconstruction
+from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
+from npecat_eval.metrics.point_metrics import GALAXY_THRESHOLD
+from npecat_eval.pictures.image_panels import TYPE_COLOUR, draw_image
+from npecat_eval.pictures.style import COLOURS, PRINT, save_figure
+from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.units import magnitude
+
+ZOOM = 200
+"""Pixels along each side of the part that is shown large."""
+
+FIELD_AREA, ZOOM_AREA = 9.0, 110.0
+"""Points^2 of a mark; half of it for sources beyond MAGNITUDE_LIMIT."""
+
+CHI_SPAN = 5.0
+"""At the ends of the grey scale of a residual."""
+
+
+def field_figure(image: SurveyImage, detections: Detections, path: Path) -> None:
+    """Draw the image with marks at its detections, and its most crowded part large beside it.
+
+    Path ends in png or pdf.
+    """
+    left, bottom = crowded_corner(detections, image.image.shape)
+    with matplotlib.rc_context({**PRINT, "axes.grid": False}):
+        figure = Figure(figsize=(11, 5), layout="constrained")
+        field, zoom = figure.subplots(1, 2, width_ratios=(image.image.shape[1], 1.25 * 1024))
+        for axes, area in ((field, FIELD_AREA), (zoom, ZOOM_AREA)):
+            draw_image(axes, image.image)
+            _mark(axes, detections, area)
+            axes.set_xlabel("x (pixel)")
+        field.set_ylabel("y (pixel)")
+        field.set_title(Path(image.name).name, fontsize="medium")
+        field.add_patch(Rectangle((left, bottom), ZOOM, ZOOM, fill=False, edgecolor="black"))
+        zoom.set_xlim(left, left + ZOOM)
+        zoom.set_ylim(bottom, bottom + ZOOM)
+        handles, labels = zoom.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        save_figure(figure, path)
+
+
+def crowded_corner(detections: Detections, shape: tuple[int, int]) -> tuple[float, float]:
+    """x and y of the lower left corner of the ZOOM pixels square that holds most detections.
+
+    Squares overlap by half; of equal ones the first is taken.
+    """
+    starts = [np.arange(0, max(length - ZOOM, 0) + 1, ZOOM // 2) for length in shape]
+    halves = [np.append(start, [start[-1] + ZOOM // 2, start[-1] + ZOOM]) for start in starts]
+    count, _, _ = np.histogram2d(detections.y, detections.x, bins=halves)
+    square = count[:-1, :-1] + count[1:, :-1] + count[:-1, 1:] + count[1:, 1:]
+    row, column = np.unravel_index(square.argmax(), square.shape)
+    return float(starts[1][column]) - 0.5, float(starts[0][row]) - 0.5
+
+
+def _mark(axes: Axes, detections: Detections, area: float) -> None:
+    galaxy = detections.prob_galaxy > GALAXY_THRESHOLD
+    size = np.where(magnitude(detections.flux) < MAGNITUDE_LIMIT, area, area / 2)
+    for kind, chosen, marker in (("star", ~galaxy, "o"), ("galaxy", galaxy, "s")):
+        axes.scatter(
+            detections.x[chosen],
+            detections.y[chosen],
+            size[chosen],
+            marker=marker,
+            facecolors="none",
+            edgecolors=TYPE_COLOUR[kind],
+            linewidths=0.06 * np.sqrt(area) + 0.4,
+            label=f"{kind}: {chosen.sum()}",
+        )
+
+
+def write_residual(reconstruction: Reconstruction, path: Path) -> None:
+    """Write what a catalog leaves of its image, as data or, for png or pdf, as a picture."""
+    if path.suffix == ".fits":
+        reconstruction.write_fits(path)
+    else:
+        residual_figure(reconstruction, path)
+
+
+def residual_figure(reconstruction: Reconstruction, path: Path) -> None:
+    """Draw the residual over its noise, and the distribution of that against the unit normal.
+
+    Pixels with flags are left white. Path ends in png or pdf.
+    """
+    with matplotlib.rc_context({**PRINT, "axes.grid": False}):
+        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        field, distribution = figure.subplots(1, 2, width_ratios=(3, 2))
+        unflagged = np.where(reconstruction.image.flags == 0, reconstruction.chi, np.nan)
+        shown = field.imshow(
+            unflagged, vmin=-CHI_SPAN, vmax=CHI_SPAN, cmap="RdBu_r", origin="lower"
+        )
+        figure.colorbar(shown, ax=field, label="residual over noise", shrink=0.8)
+        field.set_xlabel("x (pixel)")
+        field.set_ylabel("y (pixel)")
+        field.set_title(Path(reconstruction.image.name).name, fontsize="medium")
+        _draw_distribution(distribution, reconstruction)
+        figure.legend(*distribution.get_legend_handles_labels(), loc="outside lower right", ncols=2)
+        save_figure(figure, path)
+
+
+def _draw_distribution(axes: Axes, reconstruction: Reconstruction) -> None:
+    middle = (CHI_EDGES[:-1] + CHI_EDGES[1:]) / 2
+    colours = {"sky": COLOURS[2], "stars": TYPE_COLOUR["star"], "galaxies": TYPE_COLOUR["galaxy"]}
+    axes.plot(
+        middle,
+        np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi),
+        color="black",
+        linestyle="--",
+        label="unit normal",
+    )
+    for name, pixels in reconstruction.pixels.items():
+        if pixels.any():
+            median, sigma = reconstruction.chi_spread(name)
+            label = f"{name}: median {median:.2f}, sigma {sigma:.2f}"
+            density = reconstruction.chi_density(name)
+            axes.stairs(density, CHI_EDGES, color=colours[name], label=label, linewidth=1.2)
+    axes.set_yscale("log")
+    axes.set_ylim(1e-5, 1)
+    axes.set_xlabel("residual over noise")
+    axes.set_ylabel("density")

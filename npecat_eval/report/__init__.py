@@ -1,0 +1,1 @@
+"""Metrics as tables, figures and one page; imports metrics, baselines, pictures."""

@@ -1,0 +1,120 @@
+"""One HTML page of an evaluation that stands alone: tables, figures and settings inside it."""
+
+import json
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from astropy.table import Table
+
+from npecat_eval.report.metric_figures import FIGURES, figure_path
+from npecat_eval.report.wide_tables import WideTable, wide_tables
+from npecat_sim.io.storage import replacing
+
+N_HEADLINE = 4
+"""Wide tables that are shown at once; the others are folded away."""
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem; }
+img { max-width: 100%; }
+figure { margin: 1.5rem 0; }
+figcaption { color: #444; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.7rem; text-align: right; border-bottom: 1px solid #ddd;
+  white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+pre { background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: 0.8rem; }
+summary { cursor: pointer; margin: 0.5rem 0; }
+"""
+
+READING = (
+    "Detections are matched to true sources by least total distance, pairs beyond one pixel "
+    "forbidden; figures are for r &lt; 22. Each value comes with one sigma of a bootstrap over "
+    "images. SEP is Source Extractor as a library, given the true PSF and sky. <em>bound</em> is "
+    "what physics allows: the Cramer-Rao flux error of a source whose shape and place are known, "
+    "and a detector that finds every source of SNR &gt; 5."
+)
+
+EXAMPLES = (
+    "Simulated test images. Open marks are true sources, crosses what {method} found; circles and "
+    "plusses are stars, squares and diagonal crosses galaxies; small marks are fainter than r = 22."
+)
+RESIDUALS = (
+    "The same images without the sources that {method} found. Each galaxy is taken for the typical "
+    "one, since a catalog holds no shapes: the others leave rings and lobes. Stars and sky should "
+    "leave nothing but noise."
+)
+
+
+def write_report(
+    table: Table,
+    settings: dict[str, Any],
+    drawn: list[Path],
+    examples: Path,
+    residuals: Path,
+    method: str,
+    directory: Path,
+) -> Path:
+    """Write report.html of one test set; the same input, the same bytes.
+
+    table: long form. settings: as in tables.write. drawn: what figures.draw wrote into the
+    directory. examples, residuals: PNGs of images judged by ``method``.
+    """
+    test_set = str(table["test_set"][0])
+    tables = wide_tables(table)
+    parts = [
+        f"<h1>Probabilistic catalogs of test set {escape(test_set)}</h1>",
+        f"<p>{settings['n_images']:,} images. {READING}</p>",
+        *(_table(wide) for wide in tables[:N_HEADLINE]),
+        "<h2>Figures</h2>",
+    ]
+    for kind in FIGURES:
+        path = figure_path(directory, kind, test_set, "png")
+        if path in drawn:
+            parts.append(_figure(path, kind.caption))
+    parts += [
+        "<h2>Examples</h2>",
+        _figure(examples, EXAMPLES.format(method=method)),
+        _figure(residuals, RESIDUALS.format(method=method)),
+        "<h2>All tables</h2>",
+        *(
+            f"<details><summary>{escape(wide.title)}</summary>{_cells(wide)}</details>"
+            for wide in tables[N_HEADLINE:]
+        ),
+        "<h2>Settings</h2>",
+        f"<pre>{escape(json.dumps(settings, indent=1))}</pre>",
+    ]
+    page = (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f'<link rel="icon" href="data:,"><title>npecat: {escape(test_set)}</title>\n'
+        f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+    report = directory / "report.html"
+    with replacing(report) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return report
+
+
+def _table(wide: WideTable) -> str:
+    return f"<h3>{escape(wide.title)}</h3>{_cells(wide)}"
+
+
+def _cells(wide: WideTable) -> str:
+    header, *rows = wide.cells
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _figure(path: Path, caption: str) -> str:
+    content = b64encode(path.read_bytes()).decode("ascii")
+    return (
+        f'<figure><img alt="{escape(path.stem)}" src="data:image/png;base64,{content}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
