@@ -20,7 +20,7 @@ COMMANDS = {
     "fields": "fields",
     "run": "quickstart",
 }
-"""Command -> the module that holds it."""
+"""Command -> its module in ``commands``."""
 
 
 class LazyGroup(click.Group):
@@ -34,7 +34,7 @@ class LazyGroup(click.Group):
         """The command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f".{COMMANDS[cmd_name]}", __package__), cmd_name)
+        return getattr(import_module(f"npecat.commands.{COMMANDS[cmd_name]}"), cmd_name)
 
 
 @click.group(

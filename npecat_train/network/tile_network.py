@@ -2,7 +2,7 @@
 
 Adapted from YOLOv5's C3 modules. The first blocks bring the image to the tiles; all others work
 at tile resolution, where most of what matters can be seen for a hundredth of the arithmetic.
-``python -m npecat.compare_networks`` is the experiment that the widths come from.
+``python -m npecat.experiments.networks`` is the experiment that the widths come from.
 """
 
 import math

@@ -1,0 +1,97 @@
+"""Speed and memory of cataloging: ``python -m npecat.benchmarks.catalog IMAGE``.
+
+``npecat catalog`` and SEP take turns on one image in one process, so that whatever else the machine
+does slows both alike. SEP stands there twice: as it is scored by ``npecat evaluate``, with PSF and
+Kron fluxes, on the image cut into images of 80 pixels a side, since its fit of all fluxes at once
+is too large for more; and its bare detection on the whole image.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import numpy as np
+import sep
+import torch
+
+from npecat.cli import main
+from npecat.commands.options import CHECKPOINT_OPTION, image_options
+from npecat_eval.baselines.sep import measure
+from npecat_eval.catalog.formats import write_table
+from npecat_eval.catalog.psf_width import with_width_of_stars
+from npecat_eval.catalog.survey_catalog import catalog_image
+from npecat_eval.catalog.table import catalog_table
+from npecat_sim.model.prior import IMAGE_SIZE
+from npecat_sim.surveys.image import SurveyImage
+from npecat_train.checkpoint import load_network
+
+from .simulate import peak_memory
+
+DETECT_THRESH = 1.5
+"""Sigmas of one pixel's noise: the default of Source Extractor."""
+
+
+def cut(array: np.ndarray, **how: str) -> np.ndarray:
+    """(n, IMAGE_SIZE, IMAGE_SIZE): the array in pieces, the last ones padded as numpy.pad does."""
+    padded = np.pad(array, [(0, -length % IMAGE_SIZE) for length in array.shape], **how)  # type: ignore[call-overload]
+    rows, columns = (length // IMAGE_SIZE for length in padded.shape)
+    pieces = padded.reshape(rows, IMAGE_SIZE, columns, IMAGE_SIZE).swapaxes(1, 2)
+    return pieces.reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
+
+
+@click.command(context_settings={"show_default": True})
+@image_options
+@CHECKPOINT_OPTION
+@click.option("--rounds", type=click.IntRange(min=1), default=3, help="Medians are printed.")
+def bench_catalog(image: SurveyImage, checkpoint: Path, rounds: int) -> None:
+    """Measure how long cataloging IMAGE takes, and SEP on the same image."""
+    noise = np.ascontiguousarray(np.sqrt(image.background / image.electrons_per_nmgy))
+    pieces, skies = cut(image.image), cut(image.background, mode="edge")
+    psfs = np.tile(image.psf_parameters, (len(pieces), 1))
+    electrons = np.full(len(pieces), image.electrons_per_nmgy)
+
+    def npecat() -> int:
+        network, settings = load_network(checkpoint)
+        first = catalog_image(network, settings, image).detections
+        known, _ = with_width_of_stars(image, first)
+        found = catalog_image(network, settings, known)
+        with TemporaryDirectory() as folder:
+            write_table(catalog_table(found, known, {}), Path(folder) / "catalog.fits")
+        return len(found.detections)
+
+    def sep_as_scored() -> int:
+        return len(measure(pieces, skies, psfs, electrons).x)
+
+    def sep_detection() -> int:
+        return len(sep.extract(image.image, DETECT_THRESH, err=noise))
+
+    methods: dict[str, Callable[[], int]] = {
+        "npecat catalog": npecat,
+        "SEP as scored": sep_as_scored,
+        "SEP, detection only": sep_detection,
+    }
+    npecat()
+    memory = peak_memory()  # before SEP takes any
+    times: dict[str, list[float]] = {name: [] for name in methods}
+    found = {}
+    for _ in range(rounds):
+        for name, method in methods.items():
+            start = time.perf_counter()
+            found[name] = method()
+            times[name].append(time.perf_counter() - start)
+    height, width = image.image.shape
+    click.echo(f"{image.name}: {height} x {width} pixels, {torch.get_num_threads()} threads")
+    own = float(np.median(times["npecat catalog"]))
+    for name, taken in times.items():
+        seconds = float(np.median(taken))
+        click.echo(
+            f"{name:<20}{seconds:8.2f} s{found[name]:8,} sources, npecat takes "
+            f"{own / seconds:.2f} times as long"
+        )
+    click.echo(f"peak memory of npecat, image and program included: {memory / 1e9:.2f} GB")
+
+
+if __name__ == "__main__":
+    main(bench_catalog)

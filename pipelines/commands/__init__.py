@@ -1,0 +1,1 @@
+"""The subcommands of ``npecat``, a file a command: arguments in, lines out."""

@@ -1,0 +1,1 @@
+"""The experiments behind decisions and figures: ``python -m npecat.experiments.NAME``."""

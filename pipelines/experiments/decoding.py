@@ -1,0 +1,101 @@
+"""Three ways to read a catalog off one posterior, compared on a test store.
+
+``python -m npecat.experiments.decoding --run runs/psf_aware --store data/many/test.zarr`` reads a
+trained network's posterior by a bare threshold on each tile, by one on tiles that are joined, and
+by the rule of catalog/decode.py, which asks of these that the source be located. Counts are of
+all sources, and of those of r < 22; the expected number is the sum over tiles of the probability of
+such a source.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+
+from npecat.cli import main
+from npecat.commands.options import RUN_OPTION, TEST_STORE_OPTION
+from npecat_eval.catalog.decode import JoinedTiles, catalog_of_tiles, join
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.store_catalog import images_for, posteriors
+from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
+from npecat_eval.metrics.table import Prediction, Truth, evaluate
+from npecat_eval.report import tables
+from npecat_sim.io.storage import Location
+from npecat_sim.progress import progress
+from npecat_sim.store.reader import Store
+from npecat_sim.units import flux_of_magnitude, magnitude
+from npecat_train.checkpoint import BEST, load_network
+from npecat_train.posterior.tile_posterior import TilePosterior
+
+
+def bare_tiles(posterior: TilePosterior) -> JoinedTiles:
+    """No tile joined with another, and every source located."""
+    probability = posterior.source.probability
+    return JoinedTiles(probability, probability, probability[None])
+
+
+def joined_tiles(posterior: TilePosterior) -> JoinedTiles:
+    """Tiles joined, and every source located."""
+    joined = join(posterior)
+    return replace(joined, located=joined.probability)
+
+
+RULES: dict[str, Callable[[TilePosterior], JoinedTiles]] = {
+    "bare threshold": bare_tiles,
+    "joined tiles": joined_tiles,
+    "located": join,
+}
+
+
+@click.command(context_settings={"show_default": True})
+@RUN_OPTION
+@TEST_STORE_OPTION
+def compare_decoding(run: Path, store: Location) -> None:
+    """Compare the decoding rule with a bare threshold on each tile."""
+    network, settings = load_network(run / BEST)
+    test = Store(store, "npecat simulate --prior many")
+    found: dict[str, list[Detections]] = {rule: [] for rule in RULES}
+    expected = {rule: np.zeros(2) for rule in RULES}
+    first_image = 0
+    with progress("compare", len(test)) as advance:
+        for batch, posterior in posteriors(network, settings, images_for(network, settings, test)):
+            for rule, join_by in RULES.items():
+                joined = join_by(posterior)
+                catalog = catalog_of_tiles(posterior, joined, first_image)
+                found[rule].append(catalog.detections)
+                expected[rule] += expected_numbers(posterior, joined.probability)
+            first_image += len(batch)
+            advance(len(batch), "")
+    catalogs = {rule: Detections.concatenate(parts) for rule, parts in found.items()}
+    truth = Truth(test.catalog())
+    predictions = {rule: Prediction(detections) for rule, detections in catalogs.items()}
+    table = evaluate(truth, predictions, None, test.settings["prior"])
+    click.echo(tables.overall_text(table))
+
+    click.echo(f"{'number of sources':<24}{'all':>12}{'r < 22':>12}")
+    rows = {"true": numbers(truth.catalog.flat()["flux"])}
+    for rule, detections in catalogs.items():
+        rows[f"{rule}, detected"] = numbers(detections.flux)
+        rows[f"{rule}, expected"] = expected[rule]
+    for name, (everything, bright) in rows.items():
+        click.echo(f"{name:<24}{everything:>12,.0f}{bright:>12,.0f}")
+
+
+def numbers(flux: np.ndarray) -> np.ndarray:
+    """Of all sources and of those of r < 22, float64 (2,)."""
+    return np.array([len(flux), (magnitude(flux) < MAGNITUDE_LIMIT).sum()], dtype=float)
+
+
+def expected_numbers(posterior: TilePosterior, probability: Tensor) -> np.ndarray:
+    """The same of what the tiles expect, each tile with the probability that it gives a source."""
+    limit = torch.full_like(probability, float(flux_of_magnitude(MAGNITUDE_LIMIT)))
+    bright = probability * (1 - posterior.flux.cdf(limit))
+    return np.array([float(part.sum(dtype=torch.float64)) for part in (probability, bright)])
+
+
+if __name__ == "__main__":
+    main(compare_decoding)

@@ -1,0 +1,168 @@
+"""How much of the light does a network use? ``python -m npecat.experiments.exact``.
+
+Sources of a test store are drawn at random from those of r < 22 that the network has found. Beside
+its flux and type stand those of the exact posterior of the source, all else known
+(npecat_eval/baselines/nested_sampling.py). A CPU core does about four sources a minute.
+"""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from scipy.spatial import KDTree
+
+from npecat.cli import main
+from npecat.commands.options import RUN_OPTION, TEST_STORE_OPTION
+from npecat_eval.baselines.nested_sampling import exact_posterior
+from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
+from npecat_eval.metrics.matched import MatchedCatalog
+from npecat_eval.metrics.predictions import judge
+from npecat_eval.metrics.table import Truth
+from npecat_eval.report.text_columns import columns_text
+from npecat_sim.io.storage import Location
+from npecat_sim.model.prior import IMAGE_SIZE
+from npecat_sim.progress import progress
+from npecat_sim.store.reader import Store
+from npecat_train.checkpoint import BEST, load_network
+
+LONE_PIXELS = 20.0
+
+MAGNITUDES = ((14.0, 19.0), (19.0, 20.0), (20.0, 21.0), (21.0, MAGNITUDE_LIMIT))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one method says of a source.
+
+    error: of the flux over the true one. width: half of the 16 to 84 % interval of the log of the
+    flux. prob_galaxy: probability of a galaxy.
+    """
+
+    error: float
+    width: float
+    prob_galaxy: float
+
+
+def exact_reading(store: Location, chosen: tuple[int, int, float]) -> Reading:
+    """The exact posterior's, of (image, source, true flux)."""
+    image, source, flux = chosen
+    one = Store(store, "npecat simulate").batch(slice(image, image + 1))
+    exact = exact_posterior(one, source, seed=image)
+    low, middle, high = (exact.flux_quantile(q) for q in (0.16, 0.5, 0.84))
+    return Reading(middle / flux - 1, float(np.log(high / low)) / 2, exact.prob_galaxy)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Chosen sources: places in the store, (image, source of its catalog, true flux), and more.
+
+    readings: the network's. magnitude: true, float64 (source,). galaxy: true type, bool (source,).
+    neighbour: float64 (source,), pixels to the nearest other source, however faint.
+    """
+
+    places: list[tuple[int, int, float]]
+    readings: list[Reading]
+    magnitude: np.ndarray
+    galaxy: np.ndarray
+    neighbour: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+def network_readings(run: Path, store: Store, n: int, seed: int) -> Sample:
+    """Sources that a network has found, at most n, and what it says of them."""
+    network, settings = load_network(run / BEST)
+    truth = Truth(store.catalog())
+    prediction = judge(network, settings, store, truth, "network")
+    matched = MatchedCatalog.of(truth.catalog, prediction.detections)
+    bright = np.flatnonzero(matched.true_magnitude[matched.match.truth] < MAGNITUDE_LIMIT)
+    pairs = np.random.default_rng(seed).permutation(bright)[:n]
+    rows, found = matched.match.truth[pairs], matched.match.detection[pairs]
+    assert prediction.catalog is not None
+    posterior = prediction.catalog.flux[torch.from_numpy(found)]
+    low, high = (posterior.quantile(q).numpy() for q in (0.16, 0.84))
+    table = matched.truth
+    flux = table["flux"][rows].astype(np.float64)
+    readings = map(
+        Reading,
+        (prediction.detections.flux[found] / flux - 1).tolist(),
+        (np.log(high / low) / 2).tolist(),
+        prediction.detections.prob_galaxy[found].tolist(),
+    )
+    apart = 10.0 * IMAGE_SIZE  # images lie side by side, too far to be neighbours
+    plane = np.column_stack([table["x"] + apart * table["image"], table["y"]])
+    nearest, _ = KDTree(plane).query(plane[rows], k=2)
+    source = rows - np.searchsorted(table["image"], table["image"][rows])
+    return Sample(
+        list(zip(table["image"][rows].tolist(), source.tolist(), flux.tolist(), strict=True)),
+        list(readings),
+        matched.true_magnitude[rows],
+        table["is_galaxy"][rows],
+        nearest[:, 1],
+    )
+
+
+@click.command(context_settings={"show_default": True})
+@RUN_OPTION
+@TEST_STORE_OPTION
+@click.option("--n", type=click.IntRange(min=2), default=200, help="Sources.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, help="Processes.")
+@click.option("--seed", type=int, default=0, help="Of the choice of sources.")
+def compare_exact(run: Path, store: Location, n: int, workers: int, seed: int) -> None:
+    """Compare a network with the exact posterior of single sources."""
+    sample = network_readings(run, Store(store, "npecat simulate"), n, seed)
+    exact = []
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(workers, context) as pool,
+        progress("exact", len(sample), unit="sources") as advance,
+    ):
+        for reading in pool.map(partial(exact_reading, store), sample.places):
+            exact.append(reading)
+            advance(1, "")
+    lone = sample.neighbour > LONE_PIXELS
+    kinds = {
+        "all sources": np.ones(len(sample), bool),
+        "stars": ~sample.galaxy,
+        "galaxies": sample.galaxy,
+        f"galaxies farther than {LONE_PIXELS:g} pixels from any other source": sample.galaxy & lone,
+    }
+    for name, kind in kinds.items():
+        click.echo(f"\n{name}\n{comparison_text(sample, exact, kind)}")
+
+
+def comparison_text(sample: Sample, exact: list[Reading], kind: np.ndarray) -> str:
+    """A line for each range of magnitude and one for all, of the sources in the mask ``kind``."""
+    header = ["r", "n", "flux error (%)", "exact", "difference", "width (%)", "exact"]
+    header += ["right type", "exact"]
+    lines = []
+    for low, high in (*MAGNITUDES, (MAGNITUDES[0][0], MAGNITUDES[-1][1])):
+        inside = np.flatnonzero(kind & (sample.magnitude >= low) & (sample.magnitude < high))
+        if len(inside) < 2:
+            continue
+        errors, widths, right = (
+            np.array([[value(of[i], i) for i in inside] for of in (sample.readings, exact)])
+            for value in (
+                lambda r, _: 100 * abs(r.error),
+                lambda r, _: 100 * r.width,
+                lambda r, i: (r.prob_galaxy > 0.5) == sample.galaxy[i],
+            )
+        )
+        difference = errors[0] - errors[1]
+        noise = difference.std(ddof=1) / np.sqrt(len(inside))
+        cells = [f"{low:g} to {high:g}", f"{len(inside)}"]
+        cells += [f"{error:.2f}" for error in errors.mean(axis=1)]
+        cells += [f"{difference.mean():.2f} ± {noise:.2f}"]
+        cells += [f"{width:.2f}" for width in widths.mean(axis=1)]
+        lines.append(cells + [f"{share:.3f}" for share in right.mean(axis=1)])
+    return columns_text(header, lines)
+
+
+if __name__ == "__main__":
+    main(compare_exact)

@@ -1,0 +1,42 @@
+"""Does a network use the PSF? ``python -m npecat.experiments.psf_use --run runs/psf_aware``.
+
+Judges each test image with its own PSF parameters and with another image's. Ends with status 1
+where the loss does not clearly rise.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from npecat.cli import main
+from npecat.commands.options import RUN_OPTION, TEST_STORE_OPTION
+from npecat_eval.metrics.psf_use import CLEAR_SIGMAS, psf_use
+from npecat_sim.io.storage import Location
+from npecat_sim.store.reader import Store
+from npecat_train.checkpoint import BEST, load_network
+
+
+@click.command(context_settings={"show_default": True})
+@RUN_OPTION
+@TEST_STORE_OPTION
+def check_psf_use(run: Path, store: Location) -> None:
+    """Compare the loss with the true PSF and with another image's."""
+    network, settings = load_network(run / BEST)
+    use = psf_use(network, settings, Store(store, "npecat simulate --prior many"))
+
+    click.echo(f"{'nats an image':<16}{'own PSF':>10}{'another':>10}{'rise':>10}{'error':>10}")
+    for name, factors in {**{name: (name,) for name in use.factors}, "all": use.factors}.items():
+        own, another = (
+            sum(float(losses[factor].mean()) for factor in factors)
+            for losses in (use.true, use.shuffled)
+        )
+        rise, error = use.rise(*factors)
+        click.echo(f"{name:<16}{own:>10.3f}{another:>10.3f}{rise:>10.3f}{error:>10.3f}")
+    verdict = "uses the PSF" if use.is_clear else "does not clearly use the PSF"
+    click.echo(f"{settings.variant} {verdict} (clear: rise above {CLEAR_SIGMAS:g} errors)")
+    sys.exit(0 if use.is_clear else 1)
+
+
+if __name__ == "__main__":
+    main(check_psf_use)

@@ -1,0 +1,152 @@
+"""The command ``npecat simulate``: same arrays whatever happens, errors that a user can act on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from npecat.benchmarks.simulate import digests
+from npecat.cli import npecat
+from npecat_sim.errors import NpecatError
+from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.simulation.cluster import Cluster
+from npecat_sim.simulation.simulate import RENDERERS, simulate, simulate_images
+from npecat_sim.store.reader import Store
+from npecat_sim.store.settings import PRIOR
+from npecat_sim.store.writer import RECEIPTS
+from tests.helpers.stores import write_store
+
+COMMAND = [sys.executable, "-m", "npecat", "simulate"]
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *options], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_command_makes_stores_of_all_splits(tmp_path):
+    done = run(tmp_path, "--prior", "many", "--n", "210", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "282 images over 500 fields" in done.stdout
+    for split, n_images in (("train", 210), ("validation", 30), ("test", 42)):
+        assert len(Store(tmp_path / f"data/many/{split}.zarr", "")) == n_images
+
+
+def test_run_killed_twice_is_completed_to_the_same_bytes(tmp_path):
+    options = ["--prior", "one", "--n", "4000", "--n-validation", "0", "--n-test", "0"]
+    store = tmp_path / "data" / "one" / "train.zarr"
+    written: dict[Path, int] = {}
+    for n_finished in (2, 5):
+        with subprocess.Popen(
+            [*COMMAND, *options], cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
+        ) as process:
+            deadline = time.monotonic() + 120
+            while len(list((store / RECEIPTS).glob("*.json"))) < n_finished:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGKILL)
+        with pytest.raises(NpecatError, match="not finished"):
+            Store(store, "")
+        finished = [receipt.stem for receipt in (store / RECEIPTS).glob("*.json")]
+        images = [store / f"images/c/{chunk}/0/0" for chunk in finished]
+        written = {path: written.get(path, path.stat().st_mtime_ns) for path in images}
+    assert run(tmp_path, *options).returncode == 0
+    whole = write_store(tmp_path / "whole", "train", 4000, images_per_chunk=500)
+    assert digests(store) == digests(whole)
+    for path, changed in written.items():
+        assert path.stat().st_mtime_ns == changed, "a finished chunk was made again"
+
+
+def test_noise_and_sky_of_a_store_follow_the_forward_model():
+    """Where no source is, the image is noise of variance background / electrons per nanomaggy."""
+    batch = simulate_images(SINGLE_FIELD, 1, "train", range(300))
+    empty = batch.catalog.count == 0
+    electrons = SINGLE_FIELD.electrons_per_nmgy[0]
+    assert electrons == pytest.approx(989.4, abs=0.1)
+    assert batch.backgrounds.mean() == pytest.approx(0.878, rel=0.01)
+    in_sigma = batch.images[empty] * np.sqrt(electrons / batch.backgrounds[empty])
+    assert empty.sum() >= 3 and in_sigma.std() == pytest.approx(1, abs=0.02)
+    assert in_sigma.mean() == pytest.approx(0, abs=0.03)
+
+
+def test_bright_star_carries_its_catalogued_flux():
+    batch = simulate_images(SINGLE_FIELD, 2, "train", range(2000))
+    table = batch.catalog.flat()
+    y, x = np.mgrid[:80, :80]
+    checked = 0
+    for row in np.flatnonzero(~table["is_galaxy"] & (table["flux"] > 200)):
+        image, position = table["image"][row], (table["x"][row], table["y"][row])
+        alone = batch.catalog.count[image] == 1
+        if alone and all(20 < value < 59 for value in position):
+            aperture = np.hypot(x - position[0], y - position[1]) < 7.43 / 0.396
+            assert batch.images[image][aperture].sum() == pytest.approx(
+                table["flux"][row], rel=0.01
+            )
+            checked += 1
+    assert checked > 0
+
+
+def test_both_renderers_give_the_same_image():
+    compiled, galsim = (
+        simulate_images(SINGLE_FIELD, 3, "test", range(12), RENDERERS[renderer])
+        for renderer in ("compiled", "galsim")
+    )
+    sky_sigma = np.sqrt(compiled.backgrounds / compiled.electrons_per_nmgy[:, None, None])
+    assert (np.abs(compiled.images - galsim.images) / sky_sigma).max() < 0.05
+    assert compiled.catalog["snr"] == pytest.approx(galsim.catalog["snr"], rel=0.02, nan_ok=True)
+
+
+def test_other_settings_under_the_same_name_are_refused(tmp_path):
+    counts = {"test": 10}
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 0, Cluster())
+    with pytest.raises(NpecatError, match=r"with seed = 0 instead of 1, renderer = .* instead of "):
+        simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 1, Cluster(), "galsim")
+
+
+def test_density_is_of_the_store(tmp_path):
+    crowded = replace(PRIOR, density=3 * PRIOR.density)
+    options = (tmp_path / "one", "one", SINGLE_FIELD, {"test": 60}, 0, Cluster(), "compiled")
+    store = Store(simulate(*options, crowded)[0], "")
+    assert store.settings["catalog_prior"] == crowded.to_dict()
+    count = store.catalog().count
+    assert abs(count.mean() - 12) < 4 * np.sqrt(12 / 60)
+    with pytest.raises(NpecatError, match=r"catalog_prior.density = 0.001875 instead of 0.000625"):
+        simulate(*options)
+
+
+def test_finished_store_is_left_alone(tmp_path):
+    path = simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())[0]
+    before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--prior", "one", "--n", "10", "--fields", "lib.fits"], "--fields belongs to"),
+        (["--prior", "many", "--n", "10", "--fields", "lib.fits"], "lib.fits"),
+        (["--prior", "one", "--n", "10", "--seed", "-4"], "--seed -4"),
+        (["--prior", "one", "--n", "0"], "nothing to simulate"),
+    ],
+)
+def test_bad_options_end_in_one_line(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(npecat, ["simulate", *options])
+    assert isinstance(result.exception, NpecatError)
+    assert message in str(result.exception) and "\n" not in str(result.exception)
+    assert not (tmp_path / "data").exists()
+
+
+def test_command_line_prints_one_line_and_fails(tmp_path):
+    done = run(tmp_path, "--prior", "many", "--n", "10", "--fields", "nowhere.fits")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("npecat: nowhere.fits") and done.stderr.count("\n") == 1
