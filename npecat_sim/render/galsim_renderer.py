@@ -14,7 +14,7 @@ from npecat_sim.model import psf
 from npecat_sim.units import PIXEL_SCALE
 
 FAST = galsim.GSParams(folding_threshold=0.2, maxk_threshold=1e-3)
-"""Errors below 0.01 sky sigma in 99 % of images; ``python -m npecat.benchmarks.render`` measures."""
+"""Errors below 0.01 sky sigma in 99 % of images, by ``python -m npecat.benchmarks.render``."""
 
 EXACT = galsim.GSParams(
     folding_threshold=1e-3, maxk_threshold=1e-6, kvalue_accuracy=1e-7, maximum_fft_size=16384
