@@ -1,0 +1,1 @@
+"""Use a trained model on images and stores, and find out how good it is."""

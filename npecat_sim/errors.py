@@ -1,16 +1,56 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 
 class NpecatError(Exception):
-    """A problem the user can mend; its message is one line that names the thing and the fix.
+    """A problem that the user can mend; its message is one line that names the thing and the fix.
 
-    The command line prints it without a traceback and exits with status 1.
+    The command line prints it without a traceback, adds the options that `parameters` have there,
+    and exits with status 1.
+
+    Parameters
+    ----------
+    fact : str
+        What is wrong, with the name of the file or field and its value.
+    parameters : sequence of str, optional
+        The arguments of the Python API whose change mends it, such as ``("overwrite",)``.
     """
+
+    def __init__(self, fact: str, *, parameters: Sequence[str] = ()):
+        super().__init__(fact)
+        self.parameters = tuple(parameters)
+
+
+class StoreError(NpecatError):
+    """A store that is missing, unfinished or damaged, and has to be simulated.
+
+    Parameters
+    ----------
+    fact : str
+        What is wrong, with the path of the store.
+    path : Path or UPath
+        Of the store.
+    settings : dict, optional
+        The configuration with which the store can be made again, as in its attributes; None if it
+        cannot be read.
+    """
+
+    def __init__(self, fact: str, *, path: Any, settings: dict[str, Any] | None = None):
+        super().__init__(fact)
+        self.path, self.settings = path, settings
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let errors travel between processes, which call the class with ``args`` alone."""
+        return _store_error, (str(self), self.path, self.settings)
+
+
+def _store_error(fact: str, path: Any, settings: dict[str, Any] | None) -> StoreError:
+    return StoreError(fact, path=path, settings=settings)
 
 
 @contextmanager
@@ -19,7 +59,7 @@ def naming(what: str) -> Iterator[None]:
     try:
         yield
     except NpecatError as error:
-        raise NpecatError(f"{what}: {error}") from error
+        raise NpecatError(f"{what}: {error}", parameters=error.parameters) from error
     except Exception as error:
         place = extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"

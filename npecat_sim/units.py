@@ -26,3 +26,21 @@ def magnitude(flux):
 def flux_of_magnitude(magnitude):
     """Flux in nanomaggies of an AB magnitude."""
     return 10.0 ** (0.4 * (ZERO_POINT - np.asarray(magnitude, dtype=np.float64)))
+
+
+def sky_sigma(sky: float, electrons_per_nmgy: float) -> float:
+    """Standard deviation of the photon noise of an empty sky.
+
+    Parameters
+    ----------
+    sky : float
+        Level of the sky, nanomaggies per pixel.
+    electrons_per_nmgy : float
+        Electrons that one nanomaggy yields.
+
+    Returns
+    -------
+    float
+        Nanomaggies per pixel.
+    """
+    return float(np.sqrt(sky / electrons_per_nmgy))

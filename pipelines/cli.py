@@ -5,7 +5,8 @@ from importlib import import_module
 
 import click
 
-from npecat_sim.errors import NpecatError
+from npecat_sim.errors import NpecatError, StoreError
+from npecat_sim.model.streams import SPLITS
 
 COMMANDS = {
     "simulate": "simulate",
@@ -22,6 +23,9 @@ COMMANDS = {
 }
 """Command -> its module in ``commands``."""
 
+N_TRAIN = 210_000
+"""Training images of the paper, for a store of which nothing is known."""
+
 
 class LazyGroup(click.Group):
     """Loads a command's module, with torch, GalSim or Matplotlib, only when it is asked for."""
@@ -34,7 +38,7 @@ class LazyGroup(click.Group):
         """The command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"npecat.commands.{COMMANDS[cmd_name]}"), cmd_name)
+        return getattr(import_module(f".commands.{COMMANDS[cmd_name]}", __package__), cmd_name)
 
 
 @click.group(
@@ -50,5 +54,28 @@ def main(command: click.Command = npecat) -> None:
     try:
         command()
     except NpecatError as error:
-        print(f"npecat: {error}", file=sys.stderr)
+        print(f"npecat: {in_words_of_the_command_line(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def in_words_of_the_command_line(error: NpecatError) -> str:
+    """The error's fact, and what to type: the options that mend it or the command that does."""
+    if isinstance(error, StoreError):
+        return f"{error}; run: {simulate_command(error)}"
+    options = [f"--{name.replace('_', '-')}" for name in error.parameters]
+    return f"{error} ({', '.join(options)})" if options else str(error)
+
+
+def simulate_command(error: StoreError) -> str:
+    """The command that makes, or completes, the store of an error."""
+    folder = error.path.parent
+    known = error.settings
+    if known is None:
+        return f"npecat simulate --prior {folder.name} --n {N_TRAIN} --out {folder}"
+    counts = {one: known["n_images"] if one == known["split"] else 0 for one in SPLITS}
+    words = [f"npecat simulate --prior {known['prior']}", f"--n {counts['train']}"]
+    words += [f"--n-validation {counts['validation']} --n-test {counts['test']}"]
+    words += [f"--seed {known['seed']} --out {folder}"]
+    if known["fields"] == "library":
+        words.append("--fields LIBRARY")
+    return " ".join(words)

@@ -82,7 +82,7 @@ def _read(cache: Path, made_from: str) -> References | None:
 def _of_chunk(chunk: tuple[Location, int, int]) -> References:
     """The references of the images from ``start`` to before ``stop``."""
     path, start, stop = chunk
-    batch = Contents(path, "npecat simulate").batch(slice(start, stop))
+    batch = Contents(path).batch(slice(start, stop))
     found = measure(batch.images, batch.backgrounds, batch.psf_parameters, batch.electrons_per_nmgy)
     shares = [relative_flux_sigma(batch, row) for row in range(len(batch.images))]
     return References(replace(found, image=found.image + start), np.concatenate(shares))

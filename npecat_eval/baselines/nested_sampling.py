@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import dynesty
 import numpy as np
 
+from npecat_sim.model.prior import PAPER_PRIOR
 from npecat_sim.render import compiled
 from npecat_sim.store.reader import Batch
-from npecat_sim.store.settings import PRIOR
+from npecat_sim.units import sky_sigma
 
 PLACE_SPAN = 3.0
 """Pixels along each side of the square, around the centre of the source's own pixel, in which its
@@ -53,9 +54,9 @@ def exact_posterior(one: Batch, source: int, seed: int) -> ExactPosterior:
     """
     loglikelihood = _loglikelihood(one, source)
     generator = np.random.default_rng(seed)
-    log_odds = np.log(PRIOR.galaxy_probability) - np.log1p(-PRIOR.galaxy_probability)
+    log_odds = np.log(PAPER_PRIOR.galaxy_probability) - np.log1p(-PAPER_PRIOR.galaxy_probability)
     fluxes, evidences = [], []
-    for law, n_parameters in ((PRIOR.star_flux, N_STAR), (PRIOR.galaxy_flux, N_GALAXY)):
+    for law, n_parameters in ((PAPER_PRIOR.star_flux, N_STAR), (PAPER_PRIOR.galaxy_flux, N_GALAXY)):
         sampler = dynesty.NestedSampler(
             loglikelihood,
             lambda uniform: uniform,
@@ -77,26 +78,26 @@ def exact_posterior(one: Batch, source: int, seed: int) -> ExactPosterior:
 def _loglikelihood(one: Batch, source: int) -> Callable[[np.ndarray], float]:
     """Of uniforms (N_STAR,) or (N_GALAXY,), which the prior turns into a star or a galaxy."""
     electrons = float(one.electrons_per_nmgy[0])
-    psf, sky = one.psf_parameters[0], one.backgrounds[0].astype(np.float64)
+    psf, sky = one.psf_of(0), one.backgrounds[0].astype(np.float64)
     observed = (one.images[0] + sky) * electrons
-    sky_sigma, size = float(np.sqrt(sky.mean() / electrons)), len(sky)
+    noise, size = sky_sigma(sky.mean(), electrons), len(sky)
     sources = one.catalog.sources(0)
     others = {name: np.delete(column, source) for name, column in sources.items()}
-    known = sky + compiled.draw_sources(others, psf, size, sky_sigma).sum(0, dtype=np.float64)
+    known = sky + compiled.draw_sources(others, psf, size, noise).sum(0, dtype=np.float64)
     corner_x, corner_y = (round(float(sources[axis][source])) - PLACE_SPAN / 2 for axis in "xy")
 
     def loglikelihood(uniform: np.ndarray) -> float:
         is_galaxy = len(uniform) == N_GALAXY
-        law = PRIOR.galaxy_flux if is_galaxy else PRIOR.star_flux
+        law = PAPER_PRIOR.galaxy_flux if is_galaxy else PAPER_PRIOR.star_flux
         shape = uniform[N_STAR:] if is_galaxy else np.full(N_GALAXY - N_STAR, 0.5)
         candidate = {
             "x": corner_x + PLACE_SPAN * uniform[:1],
             "y": corner_y + PLACE_SPAN * uniform[1:2],
             "flux": law.quantile(uniform[2:3]),
             "is_galaxy": np.array([is_galaxy]),
-            **PRIOR.shapes(shape[:, None]),
+            **PAPER_PRIOR.shapes(shape[:, None]),
         }
-        light = known + compiled.draw_sources(candidate, psf, size, sky_sigma)[0]
+        light = known + compiled.draw_sources(candidate, psf, size, noise)[0]
         expected = light * electrons
         return -0.5 * float(((observed - expected) ** 2 / expected + np.log(expected)).sum())
 

@@ -16,8 +16,8 @@ from npecat_eval.catalog.detections import Detections, joined_rows
 from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
 from npecat_eval.metrics.matching import Positions, match
 from npecat_sim.errors import NpecatError
-from npecat_sim.model import psf
 from npecat_sim.model.catalog import Catalog
+from npecat_sim.model.psf import Psf
 from npecat_sim.units import magnitude
 
 DETECTION_THRESHOLD = 0.8
@@ -115,30 +115,28 @@ def measure(
     for row in range(len(images)):
         image = np.ascontiguousarray(images[row], dtype=np.float64)
         noise = np.sqrt(backgrounds[row].astype(np.float64) / electrons_per_nmgy[row])
-        parts.append(_measure_image(row, image, noise, tuple(map(float, psf_parameters[row]))))
+        parts.append(_measure_image(row, image, noise, Psf.of(psf_parameters[row])))
     return joined_rows(parts)
 
 
-def _measure_image(
-    row: int, image: np.ndarray, noise: np.ndarray, psf_parameters: tuple[float, ...]
-) -> SepSources:
+def _measure_image(row: int, image: np.ndarray, noise: np.ndarray, psf: Psf) -> SepSources:
     """Sources of one image; image and noise: float64 (height, width) nanomaggies per pixel."""
-    objects, segments = _extract(image, noise, _kernel(psf_parameters))
-    x, y = _centroids(image, objects, psf_parameters)
+    objects, segments = _extract(image, noise, _kernel(psf))
+    x, y = _centroids(image, objects, psf)
     return SepSources(
         image=np.full(len(objects), row),
         x=x,
         y=y,
-        psf_flux=_psf_fluxes(image, noise, x, y, psf_parameters),
+        psf_flux=_psf_fluxes(image, noise, x, y, psf),
         kron_flux=_kron_fluxes(image, objects, segments),
     )
 
 
 @lru_cache(maxsize=1024)
-def _kernel(psf_parameters: tuple[float, ...]) -> np.ndarray:
+def _kernel(psf: Psf) -> np.ndarray:
     """float32 (2 FILTER_RADIUS + 1, same): the PSF at pixel centres."""
     offset = np.arange(-FILTER_RADIUS, FILTER_RADIUS + 1)
-    stamp = psf.profile(np.array(psf_parameters), np.hypot(offset[:, None], offset))
+    stamp = psf.profile(np.hypot(offset[:, None], offset))
     return stamp.astype(np.float32)
 
 
@@ -163,15 +161,13 @@ def _extract(
         return sep.extract(image, DETECTION_THRESHOLD, deblend_nthresh=1, **options)
 
 
-def _centroids(
-    image: np.ndarray, objects: np.ndarray, psf_parameters: tuple[float, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def _centroids(image: np.ndarray, objects: np.ndarray, psf: Psf) -> tuple[np.ndarray, np.ndarray]:
     """float64 (n,) each: centroids in a Gaussian window of the PSF's core, in pixels.
 
     The barycentre where the window drifts away.
     """
     x, y = objects["x"], objects["y"]
-    window_x, window_y, _ = sep.winpos(image, x, y, np.full(len(x), psf_parameters[0]))
+    window_x, window_y, _ = sep.winpos(image, x, y, np.full(len(x), psf.sigma1))
     near = np.hypot(window_x - x, window_y - y) < MAX_CENTROID_SHIFT
     return np.where(near, window_x, x), np.where(near, window_y, y)
 
@@ -181,12 +177,12 @@ def _psf_fluxes(
     noise: np.ndarray,
     x: np.ndarray,
     y: np.ndarray,
-    psf_parameters: tuple[float, ...],
+    psf: Psf,
 ) -> np.ndarray:
     """float64 (n,): fluxes of stars at (x, y) that together fit the image best."""
     row, column = np.indices(image.shape)[..., None]
     radius = np.hypot(column - x, row - y)
-    design = psf.profile(np.array(psf_parameters), radius) / noise[..., None]
+    design = psf.profile(radius) / noise[..., None]
     return np.linalg.lstsq(design.reshape(image.size, len(x)), (image / noise).ravel())[0]
 
 

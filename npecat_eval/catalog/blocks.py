@@ -14,11 +14,10 @@ import numpy as np
 import torch
 
 from npecat_sim.surveys.image import SurveyImage
-from npecat_train.checkpoint import RunSettings
 from npecat_train.data.batch import ObservedImages
-from npecat_train.model import tile_posterior
+from npecat_train.model import TileModel
 from npecat_train.network.inputs import APERTURE_REACH
-from npecat_train.network.tile_network import TILE_SIZE, TileNetwork
+from npecat_train.network.tile_network import TILE_SIZE
 from npecat_train.posterior.distributions import concatenate
 from npecat_train.posterior.tile_posterior import TilePosterior
 
@@ -27,20 +26,19 @@ BLOCK_TILES = 512
 
 
 def field_posterior(
-    network: TileNetwork,
-    settings: RunSettings,
+    model: TileModel,
     image: SurveyImage,
     block_tiles: int = BLOCK_TILES,
 ) -> TilePosterior:
     """The posterior of all tiles, (1, row, column), on the CPU; the last ones may be padded."""
     pixels = to_whole_tiles(image.image)
     sky = to_whole_tiles(image.background, mode="edge")
-    device = next(network.parameters()).device
+    device = model.device
     electrons, psf = (
         torch.tensor(np.array([values]), dtype=torch.float32, device=device)
-        for values in (image.electrons_per_nmgy, image.psf_parameters)
+        for values in (image.electrons_per_nmgy, image.psf.parameters)
     )
-    margin = max(settings.network.reach, APERTURE_REACH)
+    margin = max(model.settings.network.reach, APERTURE_REACH)
 
     def strip(rows: Block) -> Iterator[TilePosterior]:
         for columns in blocks(pixels.shape[1] // TILE_SIZE, block_tiles, margin):
@@ -49,8 +47,7 @@ def field_posterior(
                 torch.from_numpy(array[seen])[None].to(device) for array in (pixels, sky)
             )
             observed = ObservedImages(cut, cut_sky, electrons, psf)
-            with torch.inference_mode():
-                posterior = tile_posterior(network, settings, observed, in_float32=True)
+            posterior = model.posterior(observed, in_float32=True)
             yield posterior[:, rows.own, columns.own].map(torch.Tensor.cpu)
 
     return concatenate(

@@ -11,6 +11,9 @@ from npecat_sim.errors import NpecatError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+GALAXY_THRESHOLD = 0.5
+"""A source more probably a galaxy than not is called one (section 7 of the paper)."""
+
 
 @dataclass(frozen=True)
 class Detections:

@@ -4,7 +4,6 @@ from enum import IntFlag
 
 import numpy as np
 
-from npecat_sim.model import psf
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
 
 
@@ -25,7 +24,7 @@ class SourceFlag(IntFlag):
 
 def source_flags(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> np.ndarray:
     """uint8 (n,): bits of SourceFlag of sources of an image, at x and y (n,), its pixels."""
-    radius = psf.fwhm(image.psf_parameters)
+    radius = image.psf.fwhm
     reach = int(np.ceil(radius))
     step_y, step_x = np.indices((2 * reach + 1,) * 2).reshape(2, -1) - reach
     row = np.rint(y).astype(int)[:, None] + step_y

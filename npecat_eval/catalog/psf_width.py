@@ -14,7 +14,6 @@ from scipy.spatial import KDTree
 
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.flags import source_flags
-from npecat_sim.model import psf
 from npecat_sim.surveys.image import SurveyImage
 
 REACH = 12
@@ -60,8 +59,8 @@ def with_width_of_stars(image: SurveyImage, found: Detections) -> tuple[SurveyIm
     told = f"{width.n_stars} stars are {width.factor:.3f} +- {width.error:.3f} times as wide"
     if not 1 / MOST_CHANGE < width.factor < MOST_CHANGE:
         return image, f"as given, though {told}: give a better one"
-    wider = psf.scaled(image.psf_parameters, width.factor)
-    return replace(image, psf_parameters=wider), f"scaled to its stars: {told} as it was given"
+    wider = image.psf.scaled(width.factor)
+    return replace(image, psf=wider), f"scaled to its stars: {told} as it was given"
 
 
 def star_width(image: SurveyImage, found: Detections) -> StarWidth | None:
@@ -83,7 +82,7 @@ def _clean_stars(image: SurveyImage, found: Detections) -> np.ndarray:
         np.minimum(found.y, height - 1 - found.y) > REACH + 1
     )
     electrons = found.flux * image.electrons_per_nmgy
-    sigma = psf.fwhm(image.psf_parameters) / np.sqrt(8 * np.log(2))
+    sigma = image.psf.fwhm / np.sqrt(8 * np.log(2))
     sky = 4 * np.pi * sigma**2 * image.background.mean() * image.electrons_per_nmgy
     good = inside & (electrons / np.sqrt(electrons + sky) > LEAST_SNR)
     good &= found.prob_galaxy < MOST_GALAXY
@@ -112,9 +111,8 @@ def _factor(image: SurveyImage, x: float, y: float) -> float:
 
     def residual(guess: np.ndarray) -> np.ndarray:
         scale, at_x, at_y = guess
-        profile = psf.profile(
-            psf.scaled(image.psf_parameters, np.exp(scale)), np.hypot(step_x - at_x, step_y - at_y)
-        )
+        distance = np.hypot(step_x - at_x, step_y - at_y)
+        profile = image.psf.scaled(np.exp(scale)).profile(distance)
         linear = np.column_stack([profile * weight, weight])  # flux and sky: solved for directly
         return light * weight - linear @ np.linalg.lstsq(linear, light * weight, rcond=None)[0]
 

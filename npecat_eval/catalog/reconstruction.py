@@ -15,12 +15,10 @@ from typing import Self
 import numpy as np
 from astropy.io import fits
 
-from npecat_eval.catalog.detections import Detections
-from npecat_eval.metrics.point_metrics import GALAXY_THRESHOLD
+from npecat_eval.catalog.detections import GALAXY_THRESHOLD, Detections
 from npecat_sim.io.storage import replacing
-from npecat_sim.model.prior import GALAXY_ONLY
+from npecat_sim.model.prior import GALAXY_ONLY, PAPER_PRIOR
 from npecat_sim.render.stamps import draw_field
-from npecat_sim.store.settings import PRIOR
 from npecat_sim.surveys.image import SurveyImage
 
 SKY_LEVEL, SOURCE_LEVEL = 0.1, 1.0
@@ -33,7 +31,7 @@ bins would show them."""
 
 def typical_shape() -> dict[str, float]:
     """The shape of every galaxy of a reconstruction, from the medians of the prior."""
-    median = PRIOR.shapes(np.full((len(GALAXY_ONLY), 1), 0.5))
+    median = PAPER_PRIOR.shapes(np.full((len(GALAXY_ONLY), 1), 0.5))
     shape = {name: float(values[0]) for name, values in median.items()}
     for part in ("disk", "bulge"):
         shape[f"{part}_half_light_radius"] *= np.sqrt(shape[f"{part}_axis_ratio"])
@@ -57,13 +55,12 @@ class Reconstruction:
         """Draw the sources of a catalog of the image."""
         galaxy = detections.prob_galaxy > GALAXY_THRESHOLD
         shape = typical_shape()
-        sky_sigma = float(np.sqrt(np.median(image.background) / image.electrons_per_nmgy))
         drawn = []
         for chosen in (~galaxy, galaxy):
             sources = {name: getattr(detections, name)[chosen] for name in ("x", "y", "flux")}
             sources["is_galaxy"] = galaxy[chosen]
             sources |= {name: np.full(chosen.sum(), value) for name, value in shape.items()}
-            drawn.append(draw_field(sources, image.psf_parameters, image.image.shape, sky_sigma))
+            drawn.append(draw_field(sources, image.psf, image.image.shape, image.sky_sigma))
         return cls(image, *drawn)
 
     @cached_property

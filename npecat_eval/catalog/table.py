@@ -10,12 +10,10 @@ from npecat_eval.catalog.decode import DETECTION_THRESHOLD
 from npecat_eval.catalog.flags import SourceFlag, source_flags
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_eval.catalog.samples import CatalogDraws
-from npecat_sim.model import psf
 from npecat_sim.model.catalog import Column
 from npecat_sim.surveys.image import SurveyImage
-from npecat_sim.surveys.wcs import pixel_scale
-from npecat_sim.units import PIXEL_SCALE, magnitude
-from npecat_train.checkpoint import RunSettings
+from npecat_sim.units import magnitude
+from npecat_train.model import TileModel
 
 FLUX_UNIT = "nmgy"
 """Nanomaggies, as astropy writes them."""
@@ -59,7 +57,6 @@ def catalog_table(found: PredictedCatalog, image: SurveyImage, about: dict[str, 
     """The CATALOG of an image, one row a source; about: its provenance."""
     point = found.detections
     low, middle, high = (found.flux.quantile(level).numpy() for level in (0.16, 0.5, 0.84))
-    scale = PIXEL_SCALE if image.wcs is None else pixel_scale(image.wcs)
     columns = {
         **_place(point.x, point.y, image),
         "x_sigma": found.position.x.std().numpy(),
@@ -74,7 +71,7 @@ def catalog_table(found: PredictedCatalog, image: SurveyImage, about: dict[str, 
         "flux_r_q84": high,
         "mag_r": magnitude(point.flux),
         "flags": source_flags(point.x, point.y, image),
-        "psf_fwhm": np.full(len(point), scale * psf.fwhm(image.psf_parameters)),
+        "psf_fwhm": np.full(len(point), image.pixel_scale * image.psf.fwhm),
     }
     bits = ", ".join(f"{bit.value} {bit.name}" for bit in SourceFlag)
     return _table(CATALOG, columns, {**about, "FLAGS": bits})
@@ -93,19 +90,19 @@ def draws_table(draws: CatalogDraws, image: SurveyImage, about: dict[str, Any]) 
     return _table(DRAWS, columns, about)
 
 
-def provenance(image: SurveyImage, settings: RunSettings, weights_sha256: str) -> dict[str, Any]:
+def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
     """What a catalog comes from, by keywords that a FITS header can hold."""
     origin = {name.upper()[:8]: v for name, v in image.origin.items() if v is not None}
     return {
         "CREATOR": f"npecat {version('npecat')}",
         "INPUT": image.name,
         **origin,
-        "WEIGHTS": weights_sha256,
-        "VARIANT": settings.variant,
-        "TRAINED": settings.store_digest,
+        "WEIGHTS": model.weights_sha256,
+        "VARIANT": model.settings.variant,
+        "TRAINED": model.settings.store_digest,
         "THRESH": DETECTION_THRESHOLD,
         "ELECTRON": image.electrons_per_nmgy,
-        "PSFPARAM": ", ".join(f"{value:.8g}" for value in image.psf_parameters),
+        "PSFPARAM": ", ".join(f"{value:.8g}" for value in image.psf.parameters),
         "PIXELS": "x and y are 0-indexed, the centre of the first pixel is at (0, 0)",
         "FLUXES": "nanomaggies (nmgy); 1 nmgy = 3631 nJy, AB magnitude 22.5",
     }

@@ -15,6 +15,7 @@ from npecat_eval.metrics.binned_means import EVERY, Label, Mean, mean_of
 from npecat_eval.metrics.bins import OVERALL, Bins, coordinate
 from npecat_sim.render import compiled
 from npecat_sim.store.reader import Batch
+from npecat_sim.units import sky_sigma
 
 DETECTABLE_SNR = 5.0
 """What surveys call a detection."""
@@ -55,10 +56,8 @@ def relative_flux_sigma(batch: Batch, row: int) -> np.ndarray:
     """float64 (source,): least standard deviation of flux over flux, for one image of a batch."""
     sources = batch.catalog.sources(row)
     background, electrons = batch.backgrounds[row], batch.electrons_per_nmgy[row]
-    sky_sigma = float(np.sqrt(background.mean() / electrons))
-    drawn = compiled.draw_sources(
-        sources, batch.psf_parameters[row], background.shape[0], sky_sigma
-    )
+    noise = sky_sigma(background.mean(), electrons)
+    drawn = compiled.draw_sources(sources, batch.psf_of(row), background.shape[0], noise)
     variance = (background + drawn.sum(axis=0, dtype=np.float64)) / electrons
     # The template is the drawn source over its flux, so the flux cancels.
     return 1 / np.sqrt((drawn.astype(np.float64) ** 2 / variance).sum(axis=(1, 2)))

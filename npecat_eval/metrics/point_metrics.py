@@ -8,13 +8,11 @@ there is no precision.
 
 import numpy as np
 
+from npecat_eval.catalog.detections import GALAXY_THRESHOLD
 from npecat_eval.metrics.binned_means import EVERY, MATCHED, Label, Mean, Series, mean_of
 from npecat_eval.metrics.bins import NONE, OVERALL, SNR, Bins, coordinate
 from npecat_eval.metrics.bootstrap import quotient, resampled_quantiles
 from npecat_eval.metrics.matched import MatchedCatalog
-
-GALAXY_THRESHOLD = 0.5
-"""A source more probably a galaxy than not is called one (section 7 of the paper)."""
 
 ONE_SIGMA = (0.15865525, 0.5, 0.84134475)
 """Levels of the median and of one standard deviation of a normal distribution about it."""
@@ -24,8 +22,8 @@ def measurement_means(matched: MatchedCatalog, axes: list[Bins]) -> list[Mean]:
     """Precision, recall, star/galaxy accuracy, flux error and position error.
 
     Each overall (r < 22) and in the bins of magnitude and SNR. Flux error is the mean absolute
-    percentage error, 100 |estimate - truth| / truth (Equation 5); position error the mean distance
-    in pixels; both and accuracy over matched pairs.
+    percentage error, 100 abs(estimate - truth) / truth (Equation 5); position error the mean
+    distance in pixels; both and accuracy over matched pairs.
     """
     found = matched.match.detection_match >= 0
     means = [

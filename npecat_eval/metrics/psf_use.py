@@ -14,9 +14,8 @@ import torch
 from npecat_eval.catalog.store_catalog import images_for, negative_log_likelihoods
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Store
-from npecat_train.checkpoint import RunSettings
 from npecat_train.data.batch import TrainingBatch
-from npecat_train.network.tile_network import TileNetwork
+from npecat_train.model import TileModel
 
 CLEAR_SIGMAS = 5.0
 """The rise counts as seen if it exceeds this many of its standard errors."""
@@ -56,7 +55,7 @@ class PsfUse:
         return rise > CLEAR_SIGMAS * error
 
 
-def psf_use(network: TileNetwork, settings: RunSettings, store: Store) -> PsfUse:
+def psf_use(model: TileModel, store: Store) -> PsfUse:
     """Judge every image of a store with its own and with another image's PSF.
 
     Raises NpecatError if the images have one PSF, or are fewer than two: that shows nothing.
@@ -71,10 +70,10 @@ def psf_use(network: TileNetwork, settings: RunSettings, store: Store) -> PsfUse
     of_another = np.empty_like(psf)
     of_another[order] = psf[np.roll(order, 1)]
     true, shuffled = (
-        negative_log_likelihoods(network, settings, stream)
+        negative_log_likelihoods(model, stream)
         for stream in (
-            images_for(network, settings, store),
-            _with_psf(images_for(network, settings, store), of_another),
+            images_for(model, store),
+            _with_psf(images_for(model, store), of_another),
         )
     )
     return PsfUse(true, shuffled)

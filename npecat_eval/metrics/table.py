@@ -1,26 +1,28 @@
 """From catalogs and posteriors to the long-form table of metrics."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from astropy.table import Table
 
-from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_eval.metrics.binned_means import MATCHED, Label, Series, resample
-from npecat_eval.metrics.bins import MAGNITUDE, NONE, Bins, magnitude_bins, selections, snr_bins
+from npecat_eval.metrics.bins import MAGNITUDE, NONE
 from npecat_eval.metrics.bootstrap import value_and_sigma
 from npecat_eval.metrics.bound import Bound
-from npecat_eval.metrics.calibration import Pits, calibration_means, p_value_series
+from npecat_eval.metrics.calibration import (
+    Pits,
+    calibration_means,
+    count_means,
+    count_slopes,
+    p_value_series,
+)
 from npecat_eval.metrics.matched import MatchedCatalog
 from npecat_eval.metrics.point_metrics import f1, flux_ratio_series, measurement_means
+from npecat_eval.metrics.predictions import Prediction, Truth
 from npecat_eval.metrics.reliability import detection_reliability
 from npecat_eval.metrics.roc import separation_series
-from npecat_eval.metrics.tile_scores import TileScores
-from npecat_sim.model.catalog import Catalog
-from npecat_sim.units import magnitude
 
 TRUTH = "truth"
 """Reference of plain metrics; the word must not be empty, which ECSV would read as missing."""
@@ -50,36 +52,6 @@ COLUMNS = (
 
 UNITS = {"percent": "%", "pixel": "pix", "nll": "nat"}
 """A word of a metric's name -> its unit."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What one method says of a test set: its detections and, of a network, its posteriors."""
-
-    detections: Detections
-    catalog: PredictedCatalog | None = None
-    tiles: TileScores | None = None
-
-
-class Truth:
-    """The true catalog of a test set with its bins and selections.
-
-    Raises NpecatError where no source is bright enough.
-    """
-
-    def __init__(self, catalog: Catalog):
-        self.catalog = catalog
-        self.n_images = len(catalog.count)
-        table = catalog.flat()
-        self.image, self.magnitude = table["image"], magnitude(table["flux"])
-        self.snr = table["snr"].astype(np.float64)
-        bins = magnitude_bins(self.magnitude)
-        self.spans = selections(bins)
-        self.axes: list[Bins] = [bins, snr_bins(self.snr, self.magnitude)]
-
-    def bound(self, flux_sigma: np.ndarray) -> Bound:
-        """The physical bound; flux_sigma: see Bound."""
-        return Bound(self.image, self.magnitude, self.snr, flux_sigma)
 
 
 def evaluate(
@@ -116,7 +88,10 @@ def method_series(truth: Truth, prediction: Prediction) -> list[Series]:
     series = [*flux_ratio_series(matched, truth.axes), *separation_series(matched, truth.spans)]
     if prediction.catalog and prediction.tiles:
         means += detection_reliability(matched)
-        means += prediction.tiles.means(truth.magnitude, truth.image, truth.spans)
+        means += prediction.tiles.means()
+        for counts in prediction.tiles.counts(truth.magnitude, truth.image, truth.spans):
+            means += count_means(counts)
+            series += count_slopes(counts)
         for pits in (*matched_pits(matched, prediction.catalog), *prediction.tiles.pits()):
             means += calibration_means(pits, truth.spans, truth.n_images)
             series += p_value_series(pits, truth.spans)

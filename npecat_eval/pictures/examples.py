@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from npecat_eval.catalog.detections import Detections
-from npecat_eval.metrics.point_metrics import GALAXY_THRESHOLD
+from npecat_eval.catalog.detections import GALAXY_THRESHOLD, Detections
 from npecat_eval.pictures.image_panels import TYPE_COLOUR, draw_panels, mark_size, save_panels
 from npecat_sim.store.reader import Batch
 

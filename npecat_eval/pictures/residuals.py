@@ -12,6 +12,7 @@ from npecat_eval.pictures.image_panels import MIN_COLUMNS, PRINT
 from npecat_eval.pictures.style import save_figure
 from npecat_sim.store.reader import Batch
 from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.units import PIXEL_SCALE
 
 SPAN = 5.0
 """Noise sigmas at the ends of the scale of colours."""
@@ -48,9 +49,10 @@ def _chi(batch: Batch, row: int, detections: Detections) -> np.ndarray:
         image=pixels,
         background=batch.backgrounds[row],
         electrons_per_nmgy=float(batch.electrons_per_nmgy[row]),
-        psf_parameters=batch.psf_parameters[row],
+        psf=batch.psf_of(row),
         flags=np.zeros(pixels.shape, np.uint8),
         wcs=None,
+        pixel_scale=PIXEL_SCALE,
         origin={},
     )
     return Reconstruction.of(image, detections.of_image(row)).chi

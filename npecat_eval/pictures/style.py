@@ -43,7 +43,9 @@ def check_picture(path: Path) -> None:
 
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure in one step; path ends in png or pdf."""
+    from matplotlib import rc_context
+
     check_picture(path)
     kind = path.suffix[1:]
-    with replacing(path) as partial:
+    with replacing(path) as partial, rc_context(PRINT):
         figure.savefig(partial, format=kind, dpi=RESOLUTION, metadata=NO_STAMP[kind])

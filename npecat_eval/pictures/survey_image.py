@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.detections import GALAXY_THRESHOLD, Detections
 from npecat_eval.catalog.reconstruction import CHI_EDGES, Reconstruction
 from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
-from npecat_eval.metrics.point_metrics import GALAXY_THRESHOLD
 from npecat_eval.pictures.image_panels import TYPE_COLOUR, draw_image
 from npecat_eval.pictures.style import COLOURS, PRINT, save_figure
 from npecat_sim.surveys.image import SurveyImage
@@ -27,11 +26,8 @@ CHI_SPAN = 5.0
 """At the ends of the grey scale of a residual."""
 
 
-def field_figure(image: SurveyImage, detections: Detections, path: Path) -> None:
-    """Draw the image with marks at its detections, and its most crowded part large beside it.
-
-    Path ends in png or pdf.
-    """
+def field_figure(image: SurveyImage, detections: Detections) -> Figure:
+    """Draw the image with marks at its detections, and its most crowded part large beside it."""
     left, bottom = crowded_corner(detections, image.image.shape)
     with matplotlib.rc_context({**PRINT, "axes.grid": False}):
         figure = Figure(figsize=(11, 5), layout="constrained")
@@ -47,7 +43,7 @@ def field_figure(image: SurveyImage, detections: Detections, path: Path) -> None
         zoom.set_ylim(bottom, bottom + ZOOM)
         handles, labels = zoom.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
-        save_figure(figure, path)
+    return figure
 
 
 def crowded_corner(detections: Detections, shape: tuple[int, int]) -> tuple[float, float]:

@@ -15,11 +15,10 @@ import numpy as np
 from astropy.table import Table, vstack
 from scipy.spatial import KDTree
 
-from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.detections import GALAXY_THRESHOLD, Detections
 from npecat_eval.metrics.matching import Positions, match
-from npecat_eval.metrics.point_metrics import GALAXY_THRESHOLD
 from npecat_eval.real_images.proportions import ratio, share
-from npecat_sim.store.settings import PRIOR
+from npecat_sim.model.prior import PAPER_PRIOR
 from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.surveys.injection import MAGNITUDES, draw_injection, inject
 from npecat_sim.units import magnitude
@@ -51,7 +50,7 @@ def injection_test(image: SurveyImage, catalog: Cataloger, rounds: int, seed: in
     before = catalog(image)
     parts = []
     for number in range(rounds):
-        sources = draw_injection(image, PRIOR, seed, number)
+        sources = draw_injection(image, PAPER_PRIOR, seed, number)
         after = catalog(inject(image, sources, seed, number))
         recovery = recover(before, after, sources["x"], sources["y"])
         found = recovery.detection

@@ -12,8 +12,8 @@ from typing import Self
 import numpy as np
 from scipy.spatial import KDTree
 
+from npecat_eval.catalog.detections import GALAXY_THRESHOLD
 from npecat_eval.metrics.matching import Match, Positions, match
-from npecat_eval.metrics.point_metrics import GALAXY_THRESHOLD
 from npecat_eval.real_images.photoobj import SdssCatalog
 from npecat_eval.real_images.sky_catalog import SkyCatalog, projected
 from npecat_sim.errors import NpecatError

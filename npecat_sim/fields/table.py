@@ -9,7 +9,7 @@ from hashlib import sha256
 import numpy as np
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.model import psf
+from npecat_sim.model.psf import Psf, check_parameters
 from npecat_sim.units import PIXEL_SCALE
 
 FIELD_SHAPE = (1489, 2048)
@@ -17,6 +17,9 @@ FIELD_SHAPE = (1489, 2048)
 
 SKY_SPAN = (0.004, 0.045)
 """Fractional change of the sky across a field: 0.4 % is field 94/1/12, 4.5 % is 1000/1/100."""
+
+IDENTITY = ("RUN", "CAMCOL", "FIELD")
+"""What tells one field from another, as SDSS's files name it."""
 
 SCALARS = ("fwhm", "sky", "gain", "dark_variance", "nmgy_per_count")
 """Columns of a FieldTable that hold one positive number a field."""
@@ -111,6 +114,10 @@ class FieldTable:
         """float64 (n,): electrons that one nanomaggy yields."""
         return self.gain / self.nmgy_per_count
 
+    def psf_of(self, row: int) -> Psf:
+        """The PSF of one field."""
+        return Psf.of(self.psf[row])
+
     @property
     def digest(self) -> str:
         """SHA-256 over every column and sky map: names the exact content of the table."""
@@ -133,7 +140,7 @@ class FieldTable:
         """Raise NpecatError, naming ``where``, the row and the column, on unphysical values."""
         if len(self) == 0:
             raise NpecatError(f"{where} holds no field; import at least one")
-        psf.check(self.psf, where)
+        check_parameters(self.psf, where)
         for name in SCALARS:
             column = getattr(self, name)
             bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))

@@ -60,7 +60,8 @@ def _flocked(path: Path, store: Location) -> Iterator[Lock]:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
             raise NpecatError(
-                f"{path}: this file system has no locks ({error.strerror}); name another --out"
+                f"{path}: this file system has no locks ({error.strerror}); name another folder",
+                parameters=("out",),
             ) from error
         with writing(path):
             file.truncate(0)

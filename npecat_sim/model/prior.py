@@ -149,3 +149,7 @@ class CatalogPrior:
             "disk_half_light_radius": self.disk_radius.quantile(disk_a),
             "bulge_half_light_radius": self.bulge_radius.quantile(bulge_a),
         }
+
+
+PAPER_PRIOR = CatalogPrior()
+"""The paper's prior over catalogs, its Table 1."""

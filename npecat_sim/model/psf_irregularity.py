@@ -12,7 +12,7 @@ flux and changes the shape as it likes. At 2 % of the peak a wave is a sixth to 
 import numpy as np
 from scipy.signal import fftconvolve
 
-from npecat_sim.model import psf
+from npecat_sim.model.psf import Psf
 
 REACH = 12
 """Pixels from a star to the farthest copy along an axis."""
@@ -24,24 +24,22 @@ MAX_IRREGULARITY = 0.1
 """Three times what those two fields have."""
 
 
-def draw_kernel(
-    parameters: np.ndarray, largest: float, generator: np.random.Generator
-) -> np.ndarray:
+def draw_kernel(psf: Psf, largest: float, generator: np.random.Generator) -> np.ndarray:
     """float64 (25, 25), sum 1: a PSF convolved with it departs from the circular profile.
 
-    parameters: (6,). The rms of the departure, as a share of the peak, is uniform from 0 to
+    The rms of the departure, as a share of the peak, is uniform from 0 to
     ``largest``.
     """
     side = np.arange(-REACH, REACH + 1.0)
     y, x = (axis.ravel() for axis in np.meshgrid(side, side, indexing="ij"))
-    spread = psf.profile(parameters, np.hypot(x, y))
+    spread = psf.profile(np.hypot(x, y))
     change = generator.standard_normal(len(x))
     flux_and_centroid = spread[:, None] * np.column_stack([np.ones(len(x)), x, y])
     fixed = np.linalg.qr(flux_and_centroid)[0]
     change = (spread * (change - fixed @ (fixed.T @ change))).reshape(len(side), len(side))
 
     grid = np.arange(-WITHIN - REACH, WITHIN + REACH + 1)
-    star = psf.profile(parameters, np.hypot(grid[:, None], grid))
+    star = psf.profile(np.hypot(grid[:, None], grid))
     inside = np.hypot(grid[REACH:-REACH, None], grid[REACH:-REACH]) <= WITHIN
     departure = fftconvolve(star, change, mode="valid")[inside]
     rms = np.sqrt(np.mean(departure**2)) / star.max()

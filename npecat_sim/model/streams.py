@@ -30,7 +30,9 @@ class Purpose(IntEnum):
 def check_seed(seed: int) -> None:
     """Raise NpecatError if the seed is not in [0, 2^64)."""
     if not 0 <= seed < 2**64:
-        raise NpecatError(f"--seed {seed} is outside [0, 2^64); give a non-negative seed")
+        raise NpecatError(
+            f"the seed {seed} is outside [0, 2^64); give a non-negative seed", parameters=("seed",)
+        )
 
 
 def stream(seed: int, split: str, index: int, purpose: Purpose) -> np.random.Generator:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from npecat_sim.model.psf import Psf
 from npecat_sim.render.profiles import (
     DE_VAUCOULEURS_B,
     DE_VAUCOULEURS_CENTRE,
@@ -320,19 +321,19 @@ def _draw(images, is_galaxy, x, y, flux, shape, point, transform, cut):
 
 
 def draw_sources(
-    sources: dict[str, np.ndarray], psf_parameters: np.ndarray, size: int, sky_sigma: float
+    sources: dict[str, np.ndarray], psf: Psf, size: int, sky_sigma: float
 ) -> np.ndarray:
     """float32 (source, size, size), nanomaggies: each source alone, convolved with the PSF.
 
-    sources: columns of catalog.COLUMNS, each (source,). psf_parameters: (6,). sky_sigma: noise of
-    the empty sky in nanomaggies per pixel, which sets where profiles are cut. Equals
+    sources: columns of catalog.COLUMNS, each (source,). sky_sigma: noise of the
+    empty sky in nanomaggies per pixel, which sets where profiles are cut. Equals
     render.draw_sources but for the errors named above.
     """
     x, y, flux = np.array([sources["x"], sources["y"], sources["flux"]], dtype=np.float64)
     shape = np.array([sources[name] for name in SHAPE], dtype=np.float64)
     shape[[2, 4]] /= PIXEL_SCALE
     images = np.zeros((len(x), size, size), dtype=np.float32)
-    point = psf_model(tuple(map(float, psf_parameters)))
+    point = psf_model(psf)
     transform = de_vaucouleurs_transform()
     _draw(images, sources["is_galaxy"], x, y, flux, shape, point, transform, CUT * sky_sigma)
     return images

@@ -5,12 +5,14 @@ constant area (so a profile's circularised half-light radius is a sqrt(q)) and c
 the analytic PSF; stars are the PSF itself, evaluated at the pixel centres.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import galsim
 import numpy as np
 
-from npecat_sim.model import psf
+from npecat_sim.model.psf import Psf
 from npecat_sim.units import PIXEL_SCALE
 
 FAST = galsim.GSParams(folding_threshold=0.2, maxk_threshold=1e-3)
@@ -24,8 +26,16 @@ EXACT = galsim.GSParams(
 LARGEST_KEPT = 520
 """Rows of the largest PSF transform that is kept for the next galaxy: FAST needs 129 to 513."""
 
-# GalSim would only warn and then take the memory: an FFT of 16,384 pixels a side needs 6 GB.
-galsim.errors.raise_fft_size_error = True
+
+@contextmanager
+def _refusing_large_ffts() -> Iterator[None]:
+    """GalSim would only warn and then take the memory: an FFT of 16,384 pixels needs 6 GB."""
+    before = galsim.errors.raise_fft_size_error
+    galsim.errors.raise_fft_size_error = True
+    try:
+        yield
+    finally:
+        galsim.errors.raise_fft_size_error = before
 
 
 def _for_share(gsparams: galsim.GSParams, share: float) -> galsim.GSParams:
@@ -41,17 +51,16 @@ def _for_share(gsparams: galsim.GSParams, share: float) -> galsim.GSParams:
     )
 
 
-def psf_profile(parameters: np.ndarray, gsparams: galsim.GSParams) -> galsim.GSObject:
+def psf_profile(psf: Psf, gsparams: galsim.GSParams) -> galsim.GSObject:
     """The PSF as a GalSim profile in pixel units; unit flux within psf.CALIBRATION_RADIUS."""
-    sigma1, sigma2, sigmap, beta, _, _ = parameters
-    fluxes = psf.component_fluxes(parameters)
+    fluxes = psf.component_fluxes
     core, second, wing = fluxes
-    core_params, second_params, wing_params = (_for_share(gsparams, flux) for flux in fluxes)
-    radius = np.sqrt(beta) * sigmap
+    core_params, second_params, wing_params = [_for_share(gsparams, flux) for flux in fluxes]
+    radius = np.sqrt(psf.beta) * psf.sigmap
     return galsim.Sum(
-        galsim.Gaussian(sigma=sigma1, flux=core, gsparams=core_params),
-        galsim.Gaussian(sigma=sigma2, flux=second, gsparams=second_params),
-        galsim.Moffat(beta=beta / 2, scale_radius=radius, flux=wing, gsparams=wing_params),
+        galsim.Gaussian(sigma=psf.sigma1, flux=core, gsparams=core_params),
+        galsim.Gaussian(sigma=psf.sigma2, flux=second, gsparams=second_params),
+        galsim.Moffat(beta=psf.beta / 2, scale_radius=radius, flux=wing, gsparams=wing_params),
         gsparams=gsparams,
         propagate_gsparams=False,
     )
@@ -73,17 +82,17 @@ def galaxy_profile(source: dict[str, float], gsparams: galsim.GSParams) -> galsi
 
 @lru_cache(maxsize=1024)  # 0.1 MB each, a few for each PSF
 def _psf_transform(
-    parameters: tuple[float, ...], gsparams: galsim.GSParams, bounds: galsim.BoundsI, step: float
+    psf: Psf, gsparams: galsim.GSParams, bounds: galsim.BoundsI, step: float
 ) -> np.ndarray:
     """float32 (ky, kx): the PSF on a grid of wavenumbers ``step`` radians per pixel apart."""
     grid = galsim.ImageCF(bounds, scale=step)
-    psf_profile(np.array(parameters), gsparams)._drawKImage(grid)
+    psf_profile(psf, gsparams)._drawKImage(grid)
     return grid.array.real.copy()
 
 
 def _draw_galaxy(
     galaxy: galsim.GSObject,
-    psf_parameters: tuple[float, ...],
+    psf: Psf,
     image: galsim.Image,
     gsparams: galsim.GSParams,
 ) -> None:
@@ -91,38 +100,38 @@ def _draw_galaxy(
 
     The wing's transform, a Bessel function, takes longer than all the rest; it is kept.
     """
-    point = psf_profile(np.array(psf_parameters), gsparams)
+    point = psf_profile(psf, gsparams)
     both = galsim.Convolve(galaxy, point, gsparams=gsparams, propagate_gsparams=False)
     grid, wrap_size = both.drawFFT_makeKImage(image)
     galaxy._drawKImage(grid)
     kept = len(grid.array) <= LARGEST_KEPT
     psf_transform = _psf_transform if kept else _psf_transform.__wrapped__
-    grid.array[:] *= psf_transform(psf_parameters, gsparams, grid.bounds, grid.scale)
+    grid.array[:] *= psf_transform(psf, gsparams, grid.bounds, grid.scale)
     both.drawFFT_finish(image, grid, wrap_size, add_to_image=False)
 
 
 def draw_sources(
     sources: dict[str, np.ndarray],
-    psf_parameters: np.ndarray,
+    psf: Psf,
     size: int,
     gsparams: galsim.GSParams = FAST,
 ) -> np.ndarray:
     """float32 (source, size, size), nanomaggies: each source alone, convolved with the PSF.
 
-    sources: columns of catalog.COLUMNS, each (source,). psf_parameters: (6,).
+    sources: columns of catalog.COLUMNS, each (source,).
     Raises galsim.GalSimFFTSizeError where a profile needs a larger FFT than gsparams allow.
     """
-    parameters = tuple(map(float, psf_parameters))
     images = np.zeros((len(sources["x"]), size, size), dtype=np.float32)
-    for row, pixels in enumerate(images):
-        source = {name: float(column[row]) for name, column in sources.items()}
-        image = galsim.Image(pixels, scale=1.0)
-        image.setCenter(0, 0)  # the pixel (size // 2, size // 2)
-        offset = (source["x"] - size // 2, source["y"] - size // 2)
-        if source["is_galaxy"]:
-            galaxy = galaxy_profile(source, gsparams).shift(offset)
-            _draw_galaxy(galaxy, parameters, image, gsparams)
-        else:
-            star = psf_profile(np.array(parameters), gsparams) * source["flux"]
-            star.shift(offset).drawReal(image)
+    with _refusing_large_ffts():
+        for row, pixels in enumerate(images):
+            source = {name: float(column[row]) for name, column in sources.items()}
+            image = galsim.Image(pixels, scale=1.0)
+            image.setCenter(0, 0)  # the pixel (size // 2, size // 2)
+            offset = (source["x"] - size // 2, source["y"] - size // 2)
+            if source["is_galaxy"]:
+                galaxy = galaxy_profile(source, gsparams).shift(offset)
+                _draw_galaxy(galaxy, psf, image, gsparams)
+            else:
+                star = psf_profile(psf, gsparams) * source["flux"]
+                star.shift(offset).drawReal(image)
     return images

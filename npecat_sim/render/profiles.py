@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from npecat_sim.model import psf
+from npecat_sim.model.psf import Psf
 
 EXPONENTIAL_SCALE = 1 / 1.6783469900166605
 """Scale radius of an exponential over its half-light radius: (1 + x) exp(-x) = 1/2."""
@@ -84,27 +84,26 @@ class PsfModel(NamedTuple):
 
 
 @lru_cache(maxsize=2048)  # 50 KB and 1 ms each: all fields of a large import stay at hand
-def psf_model(parameters: tuple[float, ...]) -> PsfModel:
-    """The PSF with the given psf.PARAMETERS."""
-    sigma1, sigma2, sigmap, beta, b, p0 = parameters
-    fluxes = psf.component_fluxes(np.array(parameters))
-    sigma = np.array([sigma1, sigma2])
-    wing_radius = math.sqrt(beta) * sigmap
+def psf_model(psf: Psf) -> PsfModel:
+    """A PSF in the form that is summed."""
+    fluxes = psf.component_fluxes
+    sigma = np.array([psf.sigma1, psf.sigma2])
+    wing_radius = math.sqrt(psf.beta) * psf.sigmap
     # A Gaussian's transform is exp(-(k sigma)^2 / 2), a wing's roughly exp(-k wing_radius).
     depth = -math.log(PSF_FLOOR)
-    end = max(math.sqrt(2 * depth) / sigma.min(), depth / wing_radius if p0 > 0 else 0)
+    end = max(math.sqrt(2 * depth) / sigma.min(), depth / wing_radius if psf.p0 > 0 else 0)
     wavenumber = np.linspace(0, end, PSF_NODES)
     transform = fluxes[:2] @ np.exp(-0.5 * np.outer(sigma, wavenumber) ** 2)
     transform[0] += fluxes[2]
-    transform[1:] += fluxes[2] * moffat_transform(beta / 2, wavenumber[1:] * wing_radius)
+    transform[1:] += fluxes[2] * moffat_transform(psf.beta / 2, wavenumber[1:] * wing_radius)
     transform[-1] = 0
     density = transform * wavenumber / (2 * np.pi)
     steps = (density[1:] + density[:-1]) / 2 * wavenumber[1]
     return PsfModel(
-        centre=fluxes[0] / (2 * np.pi * sigma1**2) * np.array([1, b, p0]),
+        centre=fluxes[0] / (2 * np.pi * psf.sigma1**2) * np.array([1, psf.b, psf.p0]),
         sigma=sigma,
         wing_radius=wing_radius,
-        wing_exponent=beta / 2,
+        wing_exponent=psf.beta / 2,
         transform=Table(transform.astype(np.float32), 1 / wavenumber[1]),
         tail=np.append(np.cumsum(steps[::-1])[::-1], 0),
     )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from npecat_sim.model.psf import Psf
 from npecat_sim.render.compiled import draw_sources
 
 STAMP = 401
@@ -11,14 +12,14 @@ or less, one of r = 12 to 0.007, under every field of prior ``many``."""
 
 def draw_field(
     sources: dict[str, np.ndarray],
-    psf_parameters: np.ndarray,
+    psf: Psf,
     shape: tuple[int, int],
     sky_sigma: float,
 ) -> np.ndarray:
     """float32 (y, x) of the given shape, nanomaggies per pixel: all sources without noise.
 
     sources: columns of catalog.COLUMNS without snr, each (source,); positions may lie outside.
-    psf_parameters: (6,). sky_sigma: as in compiled.draw_sources, whose sum over sources this
+    sky_sigma: as in compiled.draw_sources, whose sum over sources this
     equals where the shape is square, but for what lies beyond the stamps.
     """
     image = np.zeros(shape, dtype=np.float32)
@@ -26,7 +27,7 @@ def draw_field(
     shifted = {**sources, "x": sources["x"] - corner_x, "y": sources["y"] - corner_y}
     for row, (left, top) in enumerate(zip(corner_x, corner_y, strict=True)):
         one = {name: column[row : row + 1] for name, column in shifted.items()}
-        stamp = draw_sources(one, psf_parameters, STAMP, sky_sigma)[0]
+        stamp = draw_sources(one, psf, STAMP, sky_sigma)[0]
         rows, columns = (
             slice(*np.clip([first, first + STAMP], 0, length))
             for first, length in zip((top, left), shape, strict=True)

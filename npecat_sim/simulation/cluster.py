@@ -97,8 +97,9 @@ class Cluster:
     def _connected(self) -> Client:
         if self.scheduler_file and not Path(self.scheduler_file).exists():
             raise NpecatError(
-                f"--scheduler-file {self.scheduler_file} is not there; start one with: "
-                f"dask scheduler --scheduler-file {self.scheduler_file}"
+                f"the scheduler file {self.scheduler_file} is not there; start one with: "
+                f"dask scheduler --scheduler-file {self.scheduler_file}",
+                parameters=("scheduler_file",),
             )
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)

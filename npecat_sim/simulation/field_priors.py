@@ -27,7 +27,9 @@ def prior_fields(prior: str, library: Path | None) -> FieldTable:
     """
     if prior == ONE:
         if library:
-            raise NpecatError("--fields belongs to other priors; prior one is field 94/1/12")
+            raise NpecatError(
+                "prior one is field 94/1/12 and takes no field library", parameters=("fields",)
+            )
         return SINGLE_FIELD
     if library is None:
         return default_fields() if prior == MANY else held_out_fields()
@@ -37,6 +39,7 @@ def prior_fields(prior: str, library: Path | None) -> FieldTable:
     if len(rows) == 0:
         raise NpecatError(
             f"{library} has {len(table)} fields and prior many takes {DEFAULT_FIELDS}, so that "
-            "none is left to hold out; import more, or leave --fields for fields of the package"
+            "none is left to hold out; import more, or take the fields of the package",
+            parameters=("fields",),
         )
     return table.take(np.sort(rows))

@@ -5,10 +5,9 @@ client, and every number belongs to an image's own stream, so a store is the sam
 of workers and for a run that was interrupted and resumed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,31 +15,19 @@ from npecat_sim.errors import NpecatError, naming
 from npecat_sim.fields.table import FieldTable
 from npecat_sim.io.lock import locked
 from npecat_sim.io.storage import Location
-from npecat_sim.model.prior import IMAGE_SIZE, CatalogPrior
+from npecat_sim.model.prior import IMAGE_SIZE, PAPER_PRIOR, CatalogPrior
 from npecat_sim.model.psf_irregularity import convolved, draw_kernel
 from npecat_sim.model.streams import Purpose, check_seed, stream
 from npecat_sim.progress import progress
-from npecat_sim.render import compiled
-from npecat_sim.render import galsim_renderer as render
+from npecat_sim.render import DEFAULT_RENDERER, RENDERERS, Renderer
 from npecat_sim.render.noise import observe
 from npecat_sim.simulation.cluster import Cluster
 from npecat_sim.simulation.provenance import recorded
 from npecat_sim.store import reader as store
 from npecat_sim.store import schema
 from npecat_sim.store import writer as store_writer
-from npecat_sim.store.settings import PRIOR, refuse_other_settings, settings_of
-
-Renderer = Callable[[dict[str, np.ndarray], np.ndarray, int, float], np.ndarray]
-"""Draws sources under PSF parameters into squares of a size: float32 (source, y, x), nanomaggies;
-the last argument is the standard deviation of the sky there, which sets how far it has to go."""
-
-RENDERERS: dict[str, Renderer] = {
-    "compiled": compiled.draw_sources,
-    "galsim": lambda sources, psf, size, sky_sigma: render.draw_sources(sources, psf, size),
-}
-"""GalSim is the reference; the compiled renderer equals it to 0.01 sky sigma, 17 times faster."""
-
-DEFAULT_RENDERER = "compiled"
+from npecat_sim.store.settings import StoreSettings, differences
+from npecat_sim.units import sky_sigma
 
 
 @dataclass(frozen=True)
@@ -48,13 +35,13 @@ class Task:
     """One chunk of one store, still to be made."""
 
     path: Location
-    settings: dict[str, Any]
+    settings: StoreSettings
     chunk: int
 
     @property
     def images(self) -> range:
         """The images of the chunk."""
-        return store.chunk_ranges(self.settings)[self.chunk]
+        return self.settings.chunk_ranges[self.chunk]
 
 
 def simulate_images(
@@ -62,8 +49,9 @@ def simulate_images(
     seed: int,
     split: str,
     indices: range,
-    draw: Renderer = compiled.draw_sources,
-    catalog_prior: CatalogPrior = PRIOR,
+    *,
+    draw: Renderer = RENDERERS[DEFAULT_RENDERER],
+    catalog_prior: CatalogPrior = PAPER_PRIOR,
 ) -> store.Batch:
     """Draw catalogs and fields, render, expose and subtract the sky; axes as in schema.arrays."""
     catalog = catalog_prior.draw(seed, split, indices)
@@ -77,11 +65,12 @@ def simulate_images(
         with naming(f"image {index}, field row {row}, {catalog.count[position]} sources"):
             electrons_per_nmgy = fields.electrons_per_nmgy[row]
             background = fields.background(row, IMAGE_SIZE, field_stream)
-            sky_sigma = float(np.sqrt(background.mean() / electrons_per_nmgy))
-            drawn = draw(sources, fields.psf[row], IMAGE_SIZE, sky_sigma)
+            psf = fields.psf_of(row)
+            noise = sky_sigma(background.mean(), electrons_per_nmgy)
+            drawn = draw(sources, psf, IMAGE_SIZE, noise)
             if fields.irregularity and len(drawn):
                 kernel_stream = stream(seed, split, index, Purpose.PSF_KERNEL)
-                kernel = draw_kernel(fields.psf[row], fields.irregularity, kernel_stream)
+                kernel = draw_kernel(psf, fields.irregularity, kernel_stream)
                 drawn = convolved(drawn, kernel)
             noise_stream = stream(seed, split, index, Purpose.NOISE)
             image, snr = observe(drawn, background, electrons_per_nmgy, noise_stream)
@@ -104,11 +93,15 @@ def run_task(task: Task, fields: FieldTable) -> int:
     Dask runs a task again when the worker that held its result dies: a finished chunk stays.
     """
     if not store_writer.is_finished(task.path, task.chunk):
-        seed, split, renderer = (task.settings[name] for name in ("seed", "split", "renderer"))
-        catalog_prior = CatalogPrior.from_dict(task.settings["catalog_prior"])
+        settings = task.settings
         with naming(str(task.path)):
             batch = simulate_images(
-                fields, seed, split, task.images, RENDERERS[renderer], catalog_prior
+                fields,
+                settings.seed,
+                settings.split,
+                task.images,
+                draw=RENDERERS[settings.renderer],
+                catalog_prior=CatalogPrior.from_dict(settings.catalog_prior),
             )
         store_writer.write_chunk(task.path, task.settings, task.chunk, batch)
     return len(task.images)
@@ -130,12 +123,13 @@ def run_tasks(tasks: Sequence[Task], fields: FieldTable) -> int:
 def simulate(
     folder: Location,
     prior: str,
+    *,
     fields: FieldTable,
     counts: Mapping[str, int],
     seed: int,
     cluster: Cluster,
     renderer: str = DEFAULT_RENDERER,
-    catalog_prior: CatalogPrior = PRIOR,
+    catalog_prior: CatalogPrior = PAPER_PRIOR,
     images_per_chunk: int = schema.IMAGES_PER_CHUNK,
     chunks_per_task: int = 1,
     overwrite: bool = False,
@@ -149,10 +143,20 @@ def simulate(
     """
     check_seed(seed)
     if not any(counts.values()):
-        raise NpecatError("nothing to simulate: give --n, --n-validation or --n-test")
+        raise NpecatError(
+            "nothing to simulate: the number of images is 0 for every split",
+            parameters=("n", "n_validation", "n_test"),
+        )
     wanted = {
-        store.store_path(folder, split): settings_of(
-            prior, fields, split, n_images, seed, renderer, images_per_chunk, catalog_prior
+        store.store_path(folder, split): StoreSettings.of(
+            fields,
+            catalog_prior=catalog_prior,
+            prior=prior,
+            split=split,
+            n_images=n_images,
+            seed=seed,
+            renderer=renderer,
+            images_per_chunk=images_per_chunk,
         )
         for split, n_images in counts.items()
         if n_images
@@ -189,7 +193,7 @@ def simulate(
     return list(wanted)
 
 
-def prepare(path: Location, wanted: dict[str, Any]) -> list[Task]:
+def prepare(path: Location, wanted: StoreSettings) -> list[Task]:
     """Create the store, or complete its layout; returns the tasks that it still needs."""
     if store.exists(path):
         refuse_other_settings(path, wanted)
@@ -197,6 +201,16 @@ def prepare(path: Location, wanted: dict[str, Any]) -> list[Task]:
             return []
     store_writer.lay_out(path, wanted)
     done = store_writer.finished_chunks(path)
-    n_chunks = len(store.chunk_ranges(wanted))
+    n_chunks = len(wanted.chunk_ranges)
     place = path.absolute()  # workers of a cluster may run in another folder
     return [Task(place, wanted, chunk) for chunk in range(n_chunks) if chunk not in done]
+
+
+def refuse_other_settings(path: Location, wanted: StoreSettings) -> None:
+    """Raise NpecatError, with every difference, if a store was made with other settings."""
+    found = differences(store.attributes(path), wanted.to_json())
+    if found:
+        raise NpecatError(
+            f"{path} was made with {', '.join(found)}; choose another folder or replace it",
+            parameters=("out", "overwrite"),
+        )

@@ -16,28 +16,15 @@ import numpy as np
 import zarr
 from zarr.storage import FsspecStore
 
-from npecat_sim.errors import NpecatError
+from npecat_sim.errors import NpecatError, StoreError
 from npecat_sim.io import storage
 from npecat_sim.io.storage import Location
 from npecat_sim.model.catalog import COLUMNS, Catalog
-from npecat_sim.model.streams import SPLITS
+from npecat_sim.model.psf import Psf
 from npecat_sim.store import manifest, schema
+from npecat_sim.store.settings import StoreSettings
 
 MANIFEST = "manifest.json"
-
-LEAST_SETTINGS: dict[str, Any] = {
-    "npecat_version": "",
-    "prior": "",
-    "split": "",
-    "seed": 0,
-    "renderer": "",
-    "n_images": 1,
-    "images_per_chunk": 1,
-    "image_size_pixel": 1,
-    "fields": "",
-    "n_fields": 1,
-}
-"""Settings that are read back, each with the least value of its type that it can have."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +39,10 @@ class Batch:
     electrons_per_nmgy: np.ndarray
     catalog: Catalog
 
+    def psf_of(self, image: int) -> Psf:
+        """The PSF of one image of the batch."""
+        return Psf.of(self.psf_parameters[image])
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The batch by the names of the store's arrays."""
         catalog = {f"catalog/{name}": values for name, values in self.catalog.columns.items()}
@@ -65,12 +56,6 @@ class Batch:
 def store_path(folder: Location, split: str) -> Location:
     """Where the store of a split lies in the folder of a prior."""
     return folder / f"{split}.zarr"
-
-
-def chunk_ranges(settings: dict[str, Any]) -> list[range]:
-    """The images of each chunk of a store."""
-    n_images, step = settings["n_images"], settings["images_per_chunk"]
-    return [range(start, min(start + step, n_images)) for start in range(0, n_images, step)]
 
 
 def first_fault(path: Location, files: manifest.Files | None) -> str | None:
@@ -112,28 +97,47 @@ def exists(path: Location) -> bool:
     return True
 
 
-def settings(path: Location, command: str = "npecat simulate") -> dict[str, Any]:
-    """The attributes of a store, finished or not.
+def attributes(path: Location) -> dict[str, Any]:
+    """The attributes of a store's root group, finished or not, as they are.
 
-    command: makes the store. Raises NpecatError where there is none, or something else.
+    Raises
+    ------
+    StoreError
+        If there is no store, or one of another format version.
+    NpecatError
+        If something else is there.
     """
     if not exists(path):
-        raise NpecatError(f"no store at {path}; make it with: {command}")
-    attributes = _attributes(path, storage.read(path / manifest.METADATA))
-    version = attributes["format_version"]
+        raise StoreError(f"there is no store at {path}", path=path)
+    found = _attributes(path, storage.read(path / manifest.METADATA))
+    version = found["format_version"]
     if version != schema.FORMAT_VERSION:
-        raise NpecatError(
-            f"{path} is of store format {version}, this npecat reads {schema.FORMAT_VERSION}; "
-            "delete it and simulate it again"
+        raise StoreError(
+            f"{path} is of store format {version}, and this npecat reads {schema.FORMAT_VERSION}; "
+            "delete it and simulate it again",
+            path=path,
         )
-    for name, least in LEAST_SETTINGS.items():
-        value: Any = attributes.get(name)
-        if type(value) is not type(least) or value < least:
-            raise NpecatError(
-                f"{path}: {manifest.METADATA} is damaged ({name} is {value!r}); "
-                "delete the store and simulate it again"
-            )
-    return attributes
+    return found
+
+
+def settings(path: Location) -> StoreSettings:
+    """The configuration of a store, finished or not.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or it is of another format version or damaged.
+    NpecatError
+        If something else is there.
+    """
+    try:
+        return StoreSettings.from_json(attributes(path))
+    except ValueError as error:
+        raise StoreError(
+            f"{path}: {manifest.METADATA} is damaged ({error}); "
+            "delete the store and simulate it again",
+            path=path,
+        ) from error
 
 
 def _attributes(path: Location, metadata: bytes) -> dict[str, Any]:
@@ -152,35 +156,37 @@ def _not_a_store(path: Location) -> NpecatError:
     return NpecatError(f"{path} is not an npecat store; move it away and simulate again")
 
 
-def remake_command(path: Location, settings: dict[str, Any]) -> str:
-    """The command that makes, or completes, the store with these settings at this path."""
-    counts = {split: settings["n_images"] if split == settings["split"] else 0 for split in SPLITS}
-    words = ["npecat simulate --prior", settings["prior"]]
-    words += [f"--n {counts['train']} --n-validation {counts['validation']}"]
-    words += [f"--n-test {counts['test']} --seed {settings['seed']} --out {path.parent}"]
-    if settings["fields"] == "library":
-        words.append("--fields LIBRARY")
-    return " ".join(words)
-
-
 def refuse_unfinished(path: Location) -> None:
-    """Raise NpecatError, with the command that completes it, unless the store is sealed."""
+    """Raise StoreError, with the settings that complete it, unless the store is sealed."""
     if not is_sealed(path):
-        raise NpecatError(
-            f"{path} is not finished; complete it with: {remake_command(path, settings(path))}"
-        )
+        known = settings(path).to_json()
+        raise StoreError(f"{path} is not finished; complete it", path=path, settings=known)
 
 
 class Contents:
     """What is in a store, finished or not, as settings and arrays.
 
-    settings: the complete configuration it was made with. Images that are not written yet read
-    as zeros. Raises NpecatError, with the command that makes it, where there is no store.
+    Images that are not written yet read as zeros.
+
+    Parameters
+    ----------
+    path : Path or UPath
+        Of the store.
+
+    Attributes
+    ----------
+    settings : StoreSettings
+        The complete configuration that it was made with.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or one that cannot be read.
     """
 
-    def __init__(self, path: Location, command: str):
+    def __init__(self, path: Location):
         self.path = path
-        self.settings = settings(path, command)
+        self.settings = settings(path)
 
     @cached_property
     def _group(self) -> zarr.Group:
@@ -189,12 +195,12 @@ class Contents:
         return zarr.open_group(place, mode="r")
 
     def __len__(self) -> int:
-        return self.settings["n_images"]
+        return self.settings.n_images
 
     @property
     def chunk_ranges(self) -> list[range]:
         """The images of each chunk."""
-        return chunk_ranges(self.settings)
+        return self.settings.chunk_ranges
 
     def array(self, name: str, images: slice = slice(None)) -> np.ndarray:
         """One array, or a slice of it along the image axis; see schema.arrays for axes, units.
@@ -207,9 +213,11 @@ class Contents:
             with storage.reading(self.path):
                 return np.asarray(self._group[name][images])  # type: ignore[index]
         except (ValueError, KeyError, TypeError) as error:  # a checksum, or metadata, is wrong
-            raise NpecatError(
-                f"{self.path}: array {name} is damaged ({error}); delete the store and run: "
-                f"{remake_command(self.path, self.settings)}"
+            raise StoreError(
+                f"{self.path}: array {name} is damaged ({error}); delete the store and simulate "
+                "it again",
+                path=self.path,
+                settings=self.settings.to_json(),
             ) from error
 
     def about(self, name: str) -> dict[str, str]:
@@ -232,19 +240,34 @@ class Contents:
 class Store(Contents):
     """A finished store that is whole as far as first_fault sees, open for reading.
 
-    files: its manifest. Raises NpecatError, in one line with the command that mends it, where
-    there is no store or it is unfinished or not whole.
+    Parameters
+    ----------
+    path : Path or UPath
+        Of the store.
+
+    Attributes
+    ----------
+    files : dict
+        Its manifest: path of a file in the store -> fingerprint.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or it is unfinished or not whole.
     """
 
-    def __init__(self, path: Location, command: str):
-        super().__init__(path, command)
+    def __init__(self, path: Location):
+        super().__init__(path)
         refuse_unfinished(path)
         files = manifest.read(path / MANIFEST)
         fault = first_fault(path, files)
         if fault or files is None:
-            settings_differ = fault and fault.startswith(manifest.METADATA)
-            remedy = command if settings_differ else remake_command(path, self.settings)
-            raise NpecatError(f"{path} is not whole: {fault}; delete it and run: {remedy}")
+            trusted = not (fault and fault.startswith(manifest.METADATA))
+            raise StoreError(
+                f"{path} is not whole: {fault}; delete it and simulate it again",
+                path=path,
+                settings=self.settings.to_json() if trusted else None,
+            )
         self.files = files
 
     @property

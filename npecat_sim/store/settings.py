@@ -1,65 +1,135 @@
-"""The complete configuration of a store, kept in its attributes."""
+"""The complete configuration of a store, kept in the attributes of its root group."""
 
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
-from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import FieldTable
-from npecat_sim.io.storage import Location
-from npecat_sim.model.prior import IMAGE_SIZE, CatalogPrior
-from npecat_sim.store import reader as store
+from npecat_sim.model.prior import IMAGE_SIZE, PAPER_PRIOR, CatalogPrior
 from npecat_sim.store import schema
 from npecat_sim.units import PIXEL_SCALE
 
-PRIOR = CatalogPrior()
-"""The paper's prior over catalogs."""
+
+@dataclass(frozen=True, kw_only=True)
+class StoreSettings:
+    """Everything that decides what a store holds: equal settings mean equal bytes.
+
+    Parameters
+    ----------
+    format : str
+        Marks the store as one of npecat.
+    format_version : int
+        Of the layout, see schema.FORMAT_VERSION.
+    npecat_version : str
+        Of the package that made the store.
+    prior, split : str
+        Prior over fields, and ``train``, ``validation`` or ``test``.
+    seed : int
+        All random numbers follow from it.
+    renderer : str
+        A key of render.RENDERERS.
+    n_images, images_per_chunk, image_size_pixel : int
+        Sizes; an image has as many rows as columns.
+    pixel_scale_arcsec : float
+        Arcsec per pixel.
+    catalog_prior : dict
+        See CatalogPrior.to_dict.
+    fields : str
+        Source of the fields, see FieldTable.
+    n_fields, n_sky_maps : int
+        Fields that images are drawn from, and how many of them have a sky map.
+    fields_sha256 : str
+        FieldTable.digest.
+    psf_irregularity : float
+        FieldTable.irregularity.
+    """
+
+    format: str = schema.FORMAT
+    format_version: int = schema.FORMAT_VERSION
+    npecat_version: str = field(default_factory=lambda: version("npecat"))
+    prior: str
+    split: str
+    seed: int
+    renderer: str
+    n_images: int
+    images_per_chunk: int
+    image_size_pixel: int = IMAGE_SIZE
+    pixel_scale_arcsec: float = PIXEL_SCALE
+    catalog_prior: dict[str, Any] = field(default_factory=PAPER_PRIOR.to_dict)
+    fields: str
+    n_fields: int
+    n_sky_maps: int = 0
+    fields_sha256: str = ""
+    psf_irregularity: float = 0.0
+
+    @classmethod
+    def of(
+        cls, table: FieldTable, *, catalog_prior: CatalogPrior = PAPER_PRIOR, **settings: Any
+    ) -> Self:
+        """The settings of a store over the fields of a table; ``settings`` are all others."""
+        return cls(
+            catalog_prior=catalog_prior.to_dict(),
+            fields=table.source,
+            n_fields=len(table),
+            n_sky_maps=len(table.sky_maps),
+            fields_sha256=table.digest,
+            psf_irregularity=table.irregularity,
+            **settings,
+        )
+
+    @property
+    def chunk_ranges(self) -> list[range]:
+        """The images of each chunk."""
+        starts = range(0, self.n_images, self.images_per_chunk)
+        return [range(start, min(start + self.images_per_chunk, self.n_images)) for start in starts]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, in the order of the attributes of a store."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, attributes: dict[str, Any]) -> Self:
+        """Inverse of to_json.
+
+        Attributes that this npecat does not know are left out, and what earlier versions did not
+        write has its default.
+
+        Raises
+        ------
+        ValueError
+            If a setting is missing, of another type or too small; it names the setting.
+        """
+        for name, minimum in MINIMUM.items():
+            value: Any = attributes.get(name)
+            if type(value) is not type(minimum) or value < minimum:
+                raise ValueError(f"{name} is {value!r}")
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in attributes.items() if name in known})
 
 
-def settings_of(
-    prior: str,
-    fields: FieldTable,
-    split: str,
-    n_images: int,
-    seed: int,
-    renderer: str,
-    images_per_chunk: int,
-    catalog_prior: CatalogPrior = PRIOR,
-) -> dict[str, Any]:
-    """The complete configuration of a store: equal settings mean equal bytes."""
-    return {
-        "format": schema.FORMAT,
-        "format_version": schema.FORMAT_VERSION,
-        "npecat_version": version("npecat"),
-        "prior": prior,
-        "split": split,
-        "seed": seed,
-        "renderer": renderer,
-        "n_images": n_images,
-        "images_per_chunk": images_per_chunk,
-        "image_size_pixel": IMAGE_SIZE,
-        "pixel_scale_arcsec": PIXEL_SCALE,
-        "catalog_prior": catalog_prior.to_dict(),
-        "fields": fields.source,
-        "n_fields": len(fields),
-        "n_sky_maps": len(fields.sky_maps),
-        "fields_sha256": fields.digest,
-        "psf_irregularity": fields.irregularity,
-    }
+MINIMUM: dict[str, Any] = {
+    "npecat_version": "",
+    "prior": "",
+    "split": "",
+    "seed": 0,
+    "renderer": "",
+    "n_images": 1,
+    "images_per_chunk": 1,
+    "image_size_pixel": 1,
+    "fields": "",
+    "n_fields": 1,
+}
+"""The settings that every store has, each with the minimum of its type."""
 
 
-def refuse_other_settings(path: Location, wanted: dict[str, Any]) -> None:
-    """Raise NpecatError, with every difference, if the store was made with other settings."""
-    found, wanted = _flat(store.settings(path)), _flat(wanted)
-    differences = [
+def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Every setting in which two configurations differ, in words; both as in the attributes."""
+    found, wanted = _flat(found), _flat(wanted)
+    return [
         f"{name} = {found.get(name)} instead of {wanted.get(name)}"
         for name in found | wanted
         if found.get(name) != wanted.get(name)
     ]
-    if differences:
-        raise NpecatError(
-            f"{path} was made with {', '.join(differences)}; "
-            "choose another --out or replace it with --overwrite"
-        )
 
 
 def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

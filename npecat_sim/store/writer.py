@@ -11,7 +11,7 @@ import shutil
 import socket
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import zarr
 from zarr.abc.store import Store as ZarrStore
@@ -25,6 +25,7 @@ from npecat_sim.io.storage import Location, writing
 from npecat_sim.model.prior import CatalogPrior
 from npecat_sim.store import manifest, schema
 from npecat_sim.store import reader as store
+from npecat_sim.store.settings import StoreSettings
 
 RECEIPTS = "receipts"
 
@@ -39,13 +40,13 @@ class Layout(NamedTuple):
     written: dict[str, Buffer]
 
 
-def layout(settings: dict[str, Any]) -> Layout:
+def layout(settings: StoreSettings) -> Layout:
     """What settings make of a store before the first chunk.
 
-    settings: become the attributes of the root group; ``n_images`` and ``images_per_chunk`` among
+    They become the attributes of the root group; ``n_images`` and ``images_per_chunk`` among
     them, and the capacity of the catalog prior, give the shapes.
     """
-    return _layout(json.dumps(settings))
+    return _layout(json.dumps(settings.to_json()))
 
 
 @lru_cache(maxsize=8)  # making it takes as long as drawing a hundred images
@@ -72,7 +73,7 @@ def _layout(settings_text: str) -> Layout:
     return Layout({manifest.METADATA: metadata.pop(manifest.METADATA), **metadata}, arrays, written)
 
 
-def lay_out(path: Location, settings: dict[str, Any]) -> None:
+def lay_out(path: Location, settings: StoreSettings) -> None:
     """Write the metadata of an empty store, or what is missing or damaged of it.
 
     The root's comes first: whatever moment this is interrupted at, the store says what it is.
@@ -111,7 +112,7 @@ def remove(path: Location) -> None:
                 shutil.rmtree(path)
 
 
-def write_chunk(path: Location, settings: dict[str, Any], chunk: int, batch: store.Batch) -> None:
+def write_chunk(path: Location, settings: StoreSettings, chunk: int, batch: store.Batch) -> None:
     """Write one whole chunk of every array, then its receipt.
 
     Raises NpecatError if the store is gone or was replaced by one of other settings, as happens
@@ -131,7 +132,7 @@ def write_chunk(path: Location, settings: dict[str, Any], chunk: int, batch: sto
     manifest.write(_receipt(path, chunk), files)
 
 
-def _refuse_replaced(path: Location, settings: dict[str, Any]) -> None:
+def _refuse_replaced(path: Location, settings: StoreSettings) -> None:
     root = path / manifest.METADATA
     if not _holds(root, layout(settings).metadata[manifest.METADATA]):
         raise NpecatError(
@@ -179,7 +180,7 @@ def seal(path: Location) -> None:
 
 def _receipts(path: Location) -> list[manifest.Files | None]:
     """The receipt of every chunk, None where it is missing or damaged."""
-    chunks = range(len(store.chunk_ranges(store.settings(path))))
+    chunks = range(len(store.settings(path).chunk_ranges))
     return list(storage.at_once(lambda chunk: manifest.read(_receipt(path, chunk)), chunks))
 
 

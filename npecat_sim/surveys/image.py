@@ -8,7 +8,9 @@ import numpy as np
 from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.model import psf
+from npecat_sim.model.psf import Psf
+from npecat_sim.surveys.wcs import pixel_scale as scale_of
+from npecat_sim.units import PIXEL_SCALE, sky_sigma
 
 MIN_SIDE = 38
 """Pixels: the aperture that fluxes are calibrated to, 2 psf.CALIBRATION_RADIUS wide, must fit."""
@@ -28,23 +30,44 @@ class PixelFlag(IntFlag):
 class SurveyImage:
     """A sky-subtracted image in one band, its sky, PSF and detector.
 
-    name: of the file, for messages and provenance. image: float32 (y, x), nanomaggies per pixel;
-    finite, 0 where flags say NO_DATA. background: float32 (y, x), the sky that was subtracted,
-    and as much more as would have the noise of the detector, nanomaggies per pixel.
-    electrons_per_nmgy: of the whole image. psf_parameters: float64 (6,), see psf.PARAMETERS.
-    flags: uint8 (y, x), bits of PixelFlag. wcs: celestial, of 0-indexed pixels with the centre of
-    the first one at 0 in astropy's pixel_to_world; None if unknown. origin: what identifies the
-    image, such as run, camera column and field; plain values.
+    Parameters
+    ----------
+    name : str
+        Of the file, for messages and provenance.
+    image : ndarray
+        float32 (y, x), nanomaggies per pixel; finite, 0 where flags hold NO_DATA.
+    background : ndarray
+        float32 (y, x), nanomaggies per pixel: the sky that was subtracted, and as much more as
+        would have the noise of the detector.
+    electrons_per_nmgy : float
+        Of the whole image.
+    psf : Psf
+        Of the whole image, radii in its pixels.
+    flags : ndarray
+        uint8 (y, x), bits of PixelFlag.
+    wcs : WCS or None
+        Celestial, of 0-indexed pixels with the centre of the first one at 0, as in astropy's
+        pixel_to_world; None if unknown.
+    pixel_scale : float
+        Arcsec per pixel.
+    origin : dict
+        What identifies the image, such as run, camera column and field; plain values.
     """
 
     name: str
     image: np.ndarray
     background: np.ndarray
     electrons_per_nmgy: float
-    psf_parameters: np.ndarray
+    psf: Psf
     flags: np.ndarray
     wcs: WCS | None
+    pixel_scale: float
     origin: dict[str, Any]
+
+    @property
+    def sky_sigma(self) -> float:
+        """Standard deviation of the noise of the median sky, nanomaggies per pixel."""
+        return sky_sigma(np.median(self.background), self.electrons_per_nmgy)
 
     def check(self) -> None:
         """Raise NpecatError, naming file, field and value, unless all of it is physical."""
@@ -79,7 +102,7 @@ class SurveyImage:
                 f"{self.name}: {self.electrons_per_nmgy:g} electrons per nanomaggy; it must be "
                 "finite and positive"
             )
-        psf.check(self.psf_parameters, f"{self.name}, PSF")
+        self.psf.check(f"{self.name}, PSF")
 
 
 def survey_image(
@@ -87,16 +110,37 @@ def survey_image(
     image: np.ndarray,
     background: np.ndarray | float,
     electrons_per_nmgy: float,
-    psf_parameters: np.ndarray,
+    psf: Psf,
+    *,
     flags: np.ndarray | None = None,
     wcs: WCS | None = None,
+    pixel_scale: float | None = None,
     origin: dict[str, Any] | None = None,
 ) -> SurveyImage:
-    """A checked SurveyImage of what a reader found; raises NpecatError as check does.
+    """A checked SurveyImage of what a reader found.
 
-    image: (y, x), nanomaggies per pixel, of any type; pixels that are not finite are flagged
-    NO_DATA and set to 0, in place where the array is float32. background: (y, x) or one number.
-    flags: (y, x), by default none.
+    Parameters
+    ----------
+    name, electrons_per_nmgy, psf, wcs, origin
+        As in SurveyImage.
+    image : ndarray
+        (y, x), nanomaggies per pixel, of any type; pixels that are not finite are flagged NO_DATA
+        and set to 0, in place where the array is float32.
+    background : ndarray or float
+        (y, x) or one number, nanomaggies per pixel.
+    flags : ndarray, optional
+        (y, x), bits of PixelFlag; none by default.
+    pixel_scale : float, optional
+        Arcsec per pixel where there is no `wcs`; 0.396 by default.
+
+    Returns
+    -------
+    SurveyImage
+
+    Raises
+    ------
+    NpecatError
+        As SurveyImage.check does.
     """
     with np.errstate(over="ignore"):  # beyond single precision is as good as infinite
         image = image.astype(np.float32, copy=False)
@@ -112,9 +156,10 @@ def survey_image(
         image=image,
         background=background,
         electrons_per_nmgy=float(electrons_per_nmgy),
-        psf_parameters=np.asarray(psf_parameters, np.float64),
+        psf=psf,
         flags=flags,
         wcs=wcs,
+        pixel_scale=scale_of(wcs) if wcs else pixel_scale or PIXEL_SCALE,
         origin=origin or {},
     )
     result.check()

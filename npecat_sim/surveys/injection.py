@@ -66,11 +66,10 @@ def inject(
     """The image with the sources in it, under its own PSF and with their own photon noise.
 
     Sky and detector made their noise already: the sum of Normal(0, rate) of the image as it is
-    and of Normal(0, light of the sources), in electrons, is what observe.observe would draw for
+    and of Normal(0, light of the sources), in electrons, is what noise.observe would draw for
     both together. Flags stay; a pixel without data stays 0.
     """
-    sky_sigma = float(np.sqrt(np.median(image.background) / image.electrons_per_nmgy))
-    light = draw_field(sources, image.psf_parameters, image.image.shape, sky_sigma)
+    light = draw_field(sources, image.psf, image.image.shape, image.sky_sigma)
     generator = stream(seed, SPLIT, round_number, Purpose.INJECTION_NOISE)
     noise = generator.standard_normal(light.shape, dtype=np.float32)
     light = np.maximum(light, 0)  # the renderer errs by 1e-3 sky sigma, to either side

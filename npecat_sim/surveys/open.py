@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.model import psf as six_parameters
+from npecat_sim.model.psf import Psf
 from npecat_sim.surveys.any_fits import read_fits_image
 from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.surveys.sdss.frame import read_sdss_frame
 
 
 def open_image(
-    path: Path,
+    path: Path | str,
+    *,
     psf: str | None = None,
     mask: Path | None = None,
     zeropoint: float | None = None,
@@ -18,20 +19,52 @@ def open_image(
     sky: float | None = None,
     fwhm: float | None = None,
 ) -> SurveyImage:
-    """An image of any survey: with a zeropoint any FITS image, without one a frame of SDSS.
+    """Read an image of any survey: any FITS image with a zero point, a frame of SDSS without.
 
-    Parameters and errors are those of read_fits_image and read_sdss_frame; psf is text, for any
-    FITS image six numbers with commas between them.
+    Parameters
+    ----------
+    path : Path or str
+        Of the image, plain or packed by gzip, bzip2 or fpack.
+    psf : str, optional
+        For a frame of SDSS a photoField or psField file, by default the one beside the frame; for
+        any image six numbers with commas between them (see psf.PARAMETERS), radii in pixels.
+    mask : Path, optional
+        For a frame of SDSS an fpM file, by default the one beside the frame; for any other image
+        a FITS image of the same shape whose pixels that are not 0 hold no data.
+    zeropoint : float, optional
+        AB magnitude of one count. Images of other surveys than SDSS need it, and a gain.
+    gain : float, optional
+        Electrons per count.
+    sky : float, optional
+        Counts per pixel that were subtracted already; by default the image still holds its sky.
+    fwhm : float, optional
+        Width of stars at half maximum, arcsec, in place of `psf`.
+
+    Returns
+    -------
+    SurveyImage
+
+    Raises
+    ------
+    NpecatError
+        If a file cannot be read, or a value does not fit the image; it names both.
     """
+    path = Path(path)
     if zeropoint is None:
         given = {"gain": gain, "sky": sky, "fwhm": fwhm}
         for name, value in given.items():
             if value is not None:
                 raise NpecatError(
-                    f"{path}: {name} is for images of other surveys, which need a zeropoint as well"
+                    f"{path}: {name} is for images of other surveys, which need a zeropoint as "
+                    "well",
+                    parameters=("zeropoint",),
                 )
-        return read_sdss_frame(path, psf, mask)
+        return read_sdss_frame(path, psf=psf, mask=mask)
     if gain is None:
-        raise NpecatError(f"{path}: a zeropoint is given but no gain (electrons per count)")
-    numbers = None if psf is None else six_parameters.from_text(psf)
-    return read_fits_image(path, zeropoint, gain, fwhm, numbers, sky, mask)
+        raise NpecatError(
+            f"{path}: a zeropoint is given but no gain (electrons per count)", parameters=("gain",)
+        )
+    numbers = None if psf is None else Psf.from_text(psf)
+    return read_fits_image(
+        path, zeropoint=zeropoint, gain=gain, fwhm=fwhm, psf=numbers, sky=sky, mask=mask
+    )

@@ -1,9 +1,12 @@
 """Images and the part of their catalogs that the posterior speaks of, as tensors."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
+
+from npecat_sim.store.reader import Batch
 
 ARRAYS = {
     "images": "images",
@@ -32,6 +35,10 @@ class ObservedImages:
     electrons_per_nmgy: Tensor
     psf_parameters: Tensor
 
+    def to(self, device: torch.device) -> Self:
+        """The images on a device."""
+        return type(self)(**{n: t.to(device, non_blocking=True) for n, t in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class TrainingBatch(ObservedImages):
@@ -53,10 +60,6 @@ class TrainingBatch(ObservedImages):
     def present(self) -> Tensor:
         """bool (batch, capacity): true where there is a source."""
         return torch.arange(self.x.shape[1], device=self.x.device) < self.count[:, None]
-
-    def to(self, device: torch.device) -> "TrainingBatch":
-        """The batch on a device."""
-        return TrainingBatch(**{n: t.to(device, non_blocking=True) for n, t in vars(self).items()})
 
     def rows(self, start: int, stop: int) -> "TrainingBatch":
         """The images from ``start`` to before ``stop``; shares memory with this batch."""
@@ -88,3 +91,9 @@ class TrainingBatch(ObservedImages):
         for _ in range(turns % 4):
             x, y = last - y, x
         return replace(self, images=images, backgrounds=backgrounds, x=x, y=y)
+
+
+def training_batch(batch: Batch) -> TrainingBatch:
+    """The images of a store as tensors in the RAM, sharing its memory."""
+    arrays = batch.arrays()
+    return TrainingBatch(**{name: torch.from_numpy(arrays[path]) for name, path in ARRAYS.items()})

@@ -91,7 +91,10 @@ def choose_home(
     """
     homes = {"gpu": device, "ram": CPU} if device.type == "cuda" else {"ram": CPU}
     if cache == "gpu" and cache not in homes:
-        raise NpecatError("--cache gpu: there is no GPU to train on; choose auto, ram or none")
+        raise NpecatError(
+            "cache is gpu, and there is no GPU to train on; choose auto, ram or none",
+            parameters=("cache",),
+        )
     if cache == "none" or (cache == "auto" and passes == 1):
         return None
     needed = sum(bytes_of(store) for store in stores)
@@ -102,8 +105,9 @@ def choose_home(
             return homes[name]
         if cache == name:
             raise NpecatError(
-                f"--cache {name}: {stores[0].path.parent} needs {needed / 1e9:.2f} GB of memory, "
-                f"{budget / 1e9:.2f} GB may be used; choose auto or none"
+                f"cache is {name}: {stores[0].path.parent} needs {needed / 1e9:.2f} GB of memory, "
+                f"and {budget / 1e9:.2f} GB may be used; choose auto or none",
+                parameters=("cache",),
             )
     return None
 

@@ -28,7 +28,7 @@ class Encoding:
         """What this version of npecat makes of a store."""
         return cls(
             image_unit=store.about("images")["unit"],
-            pixel_scale_arcsec=store.settings["pixel_scale_arcsec"],
+            pixel_scale_arcsec=store.settings.pixel_scale_arcsec,
             psf=store.about("psf_parameters")["description"],
         )
 

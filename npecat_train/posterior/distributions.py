@@ -87,12 +87,12 @@ def concatenate(parts: Sequence[Kind], axis: int = 0) -> Kind:
 
 
 def uniform(like: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draws from [0, 1), (n, *like.shape), of the type and on the device of ``like``."""
+    """Draws from [0, 1), ``(n, *like.shape)``, of the type and on the device of ``like``."""
     return torch.rand((n, *like.shape), generator=generator, dtype=like.dtype, device=like.device)
 
 
 def normal(like: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draws from Normal(0, 1), (n, *like.shape), of the type and on the device of ``like``."""
+    """Draws from Normal(0, 1), ``(n, *like.shape)``, of the type and on the device of ``like``."""
     return torch.randn((n, *like.shape), generator=generator, dtype=like.dtype, device=like.device)
 
 

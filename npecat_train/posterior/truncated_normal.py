@@ -1,9 +1,9 @@
 """Normal densities restricted to an interval or a rectangle, exact far out in their tails.
 
 With t = (value - loc) / scale, turned round where needed so that the interval's edge nearest to
-the mode of the normal is the lower one, the interval is [a, b] with b >= |a|. All is measured from
-the density's peak inside the interval, at t = max(a, 0), so that nothing underflows or cancels
-however far outside loc lies.
+the mode of the normal is the lower one, the interval is [a, b] with b >= abs(a). All is measured
+from the density's peak inside the interval, at t = max(a, 0), so that nothing underflows or
+cancels however far outside loc lies.
 """
 
 import math

@@ -9,12 +9,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from npecat_sim.store.reader import Store
-from npecat_train.checkpoint import RunSettings
 from npecat_train.data.batch import TrainingBatch
 from npecat_train.data.cache import Streamed, bytes_of, choose_home
 from npecat_train.data.loader import batches, n_batches
 from npecat_train.model import tile_posterior
 from npecat_train.network.tile_network import TileNetwork
+from npecat_train.settings import RunSettings
 from npecat_train.training.learner import Learner
 
 WARM_UP_STEPS, TRIAL_STEPS = 2, 10

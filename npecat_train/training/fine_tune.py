@@ -4,7 +4,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from npecat_sim.errors import NpecatError
-from npecat_train.checkpoint import RunSettings, fitting, load
+from npecat_train.checkpoint import fitting, load
+from npecat_train.settings import RunSettings
 from npecat_train.training.learner import Learner
 from npecat_train.weights import digest
 

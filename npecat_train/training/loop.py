@@ -8,12 +8,12 @@ import torch
 from npecat_sim.io.lock import locked
 from npecat_sim.progress import progress
 from npecat_sim.store.reader import Store
-from npecat_train.checkpoint import RunSettings
 from npecat_train.data.cache import Images, Streamed, choose_home, open_images
 from npecat_train.data.loader import batches, n_batches
 from npecat_train.network.encoding import Encoding
 from npecat_train.network.inputs import measure_standardisation
 from npecat_train.network.tile_network import NETWORKS
+from npecat_train.settings import RunSettings
 from npecat_train.training.distributed import ALONE, Team
 from npecat_train.training.fine_tune import load_start
 from npecat_train.training.learner import Learner
@@ -109,15 +109,18 @@ def train(
             load_start(start, learner)
         run = Run(settings, folder, learner, lengths)
         with (
-            progress(
-                f"train {settings.variant}",
-                total=sum(lengths),
-                done=run.images_done,
-                laps=("epoch", lengths),
-            )
-            if team.is_first
-            else nullcontext(lambda images, note: None)
-        ) as advance:
+            (
+                progress(
+                    f"train {settings.variant}",
+                    total=sum(lengths),
+                    done=run.images_done,
+                    laps=("epoch", lengths),
+                )
+                if team.is_first
+                else nullcontext(lambda images, note: None)
+            ) as advance,
+            learner.lanes.keep_to_threads(),
+        ):
             while not run.is_finished:
                 shuffle = (settings.seed, run.state.epoch)
                 images = passes[run.state.epoch]

@@ -17,9 +17,10 @@ import torch
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.storage import write_json
 from npecat_train import checkpoint
-from npecat_train.checkpoint import BEST, LAST, SETTINGS, RunSettings
+from npecat_train.checkpoint import BEST, LAST, SETTINGS
 from npecat_train.data.batch import TrainingBatch
 from npecat_train.data.loader import n_batches
+from npecat_train.settings import RunSettings
 from npecat_train.training import log
 from npecat_train.training.learner import FACTORS, Learner
 from npecat_train.training.schedule import holds_batch_norm, learning_rate
@@ -170,7 +171,8 @@ class Run:
             if there[name] != value:
                 raise NpecatError(
                     f"{self.folder} holds a run with {name} = {there[name]}, not {value}; "
-                    "choose another --runs or delete it"
+                    "choose another folder or delete it",
+                    parameters=("runs",),
                 )
         with checkpoint.fitting(path):
             self.state = State(**state)
@@ -193,5 +195,6 @@ class Run:
     def _not_finite(self, what: str) -> NpecatError:
         return NpecatError(
             f"{self.folder}: the {what} not finite at epoch {self.state.epoch + 1}, step "
-            f"{self.state.step}, and not saved; train again with another --seed and --runs"
+            f"{self.state.step}, and not saved; train again with another seed in another folder",
+            parameters=("seed", "runs"),
         )

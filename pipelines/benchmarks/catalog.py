@@ -19,13 +19,10 @@ import torch
 from npecat.cli import main
 from npecat.commands.options import CHECKPOINT_OPTION, image_options
 from npecat_eval.baselines.sep import measure
-from npecat_eval.catalog.formats import write_table
-from npecat_eval.catalog.psf_width import with_width_of_stars
-from npecat_eval.catalog.survey_catalog import catalog_image
-from npecat_eval.catalog.table import catalog_table
+from npecat_eval.survey_catalog import catalog_survey_image
 from npecat_sim.model.prior import IMAGE_SIZE
 from npecat_sim.surveys.image import SurveyImage
-from npecat_train.checkpoint import load_network
+from npecat_train.model import TileModel
 
 from .simulate import peak_memory
 
@@ -49,17 +46,14 @@ def bench_catalog(image: SurveyImage, checkpoint: Path, rounds: int) -> None:
     """Measure how long cataloging IMAGE takes, and SEP on the same image."""
     noise = np.ascontiguousarray(np.sqrt(image.background / image.electrons_per_nmgy))
     pieces, skies = cut(image.image), cut(image.background, mode="edge")
-    psfs = np.tile(image.psf_parameters, (len(pieces), 1))
+    psfs = np.tile(image.psf.parameters, (len(pieces), 1))
     electrons = np.full(len(pieces), image.electrons_per_nmgy)
 
     def npecat() -> int:
-        network, settings = load_network(checkpoint)
-        first = catalog_image(network, settings, image).detections
-        known, _ = with_width_of_stars(image, first)
-        found = catalog_image(network, settings, known)
+        found = catalog_survey_image(image, TileModel.load(checkpoint))
         with TemporaryDirectory() as folder:
-            write_table(catalog_table(found, known, {}), Path(folder) / "catalog.fits")
-        return len(found.detections)
+            found.write(Path(folder) / "catalog.fits")
+        return len(found)
 
     def sep_as_scored() -> int:
         return len(measure(pieces, skies, psfs, electrons).x)

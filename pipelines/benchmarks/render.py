@@ -25,15 +25,18 @@ import numpy as np
 from npecat_sim.errors import naming
 from npecat_sim.fields.library import load_library
 from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
-from npecat_sim.model.prior import IMAGE_SIZE
+from npecat_sim.model.prior import IMAGE_SIZE, PAPER_PRIOR
+from npecat_sim.model.psf import Psf
 from npecat_sim.model.streams import Purpose, stream
 from npecat_sim.progress import progress
+from npecat_sim.render import RENDERERS, Renderer
 from npecat_sim.render import galsim_renderer as render
-from npecat_sim.simulation.simulate import RENDERERS, Renderer, settings_of, simulate_images
+from npecat_sim.simulation.simulate import simulate_images
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.reader import Batch
 from npecat_sim.store.schema import IMAGES_PER_CHUNK
-from npecat_sim.store.settings import PRIOR
+from npecat_sim.store.settings import StoreSettings
+from npecat_sim.units import sky_sigma
 
 STAMP_SIZE = 25
 PERCENTILES = (50, 90, 99, 99.9, 100)
@@ -45,7 +48,7 @@ IMAGES_PER_JOB = 10
 Sources = dict[str, np.ndarray]
 
 
-def draw_plain(sources: Sources, psf: np.ndarray, size: int, sky_sigma: float) -> np.ndarray:
+def draw_plain(sources: Sources, psf: Psf, size: int, sky_sigma: float) -> np.ndarray:
     """float32 (source, y, x), nanomaggies: each source in the usual way.
 
     A PSF stamp, GalSim's default accuracy, one draw a source.
@@ -84,7 +87,15 @@ def images_per_second(n_images: int, n_rounds: int, seed: int) -> dict[str, np.n
     Each renderer first makes a few images untimed, which compiles and fills caches.
     """
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in SIMULATORS}
-    settings = settings_of("one", SINGLE_FIELD, "test", n_images, seed, "compiled", n_images)
+    settings = StoreSettings.of(
+        SINGLE_FIELD,
+        prior="one",
+        split="test",
+        n_images=n_images,
+        seed=seed,
+        renderer="compiled",
+        images_per_chunk=n_images,
+    )
     with tempfile.TemporaryDirectory() as scratch, one_core():
         path = Path(scratch, "test.zarr")
         store_writer.lay_out(path, settings)
@@ -121,20 +132,20 @@ def largest_errors(fields: FieldTable, seed: int, images: range) -> np.ndarray:
     needs a larger FFT than render.EXACT allows.
     """
     rows = np.empty((len(images), len(SIMULATORS) + 1))
-    catalog = PRIOR.draw(seed, "test", images)
+    catalog = PAPER_PRIOR.draw(seed, "test", images)
     for position, index in enumerate(images):
         field_stream = stream(seed, "test", index, Purpose.FIELD)
         row = int(field_stream.integers(len(fields)))
         sky = fields.background(row, IMAGE_SIZE, field_stream).mean()
-        sky_sigma = float(np.sqrt(sky / fields.electrons_per_nmgy[row]))
-        sources, psf = catalog.sources(position), fields.psf[row]
+        noise = sky_sigma(sky, fields.electrons_per_nmgy[row])
+        sources, psf = catalog.sources(position), fields.psf_of(row)
         with naming(f"image {index}, field row {row}"):
             start = time.perf_counter()
             exact = render.draw_sources(sources, psf, IMAGE_SIZE, render.EXACT).sum(axis=0)
             rows[position, -1] = time.perf_counter() - start
         for column, draw in enumerate(DRAWERS.values()):
-            image = draw(sources, psf, IMAGE_SIZE, sky_sigma).sum(axis=0)
-            rows[position, column] = np.abs(image - exact).max() / sky_sigma
+            image = draw(sources, psf, IMAGE_SIZE, noise).sum(axis=0)
+            rows[position, column] = np.abs(image - exact).max() / noise
     return rows
 
 

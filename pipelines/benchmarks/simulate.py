@@ -55,9 +55,20 @@ def measure(images: int, workers: int) -> tuple[float, float, int]:
     ):
         cluster = Cluster(scheduler=local.scheduler_address)
         warm, timed = Path(scratch, "warm"), Path(scratch, "timed")
-        simulate(warm, "many", fields, {"train": 40 * workers}, 0, cluster, images_per_chunk=40)
+        warming = {"train": 40 * workers}
+        simulate(
+            warm,
+            "many",
+            fields=fields,
+            counts=warming,
+            seed=0,
+            cluster=cluster,
+            images_per_chunk=40,
+        )
         start = time.perf_counter()
-        (store,) = simulate(timed, "many", fields, {"train": images}, 0, cluster)
+        (store,) = simulate(
+            timed, "many", fields=fields, counts={"train": images}, seed=0, cluster=cluster
+        )
         seconds = time.perf_counter() - start
         return images / seconds, size_on_disk(store) / images, max(client.run(peak_memory).values())
 

@@ -4,15 +4,11 @@ from pathlib import Path
 
 import click
 
+import npecat
 from npecat_eval.catalog.formats import check_format, write_table
-from npecat_eval.catalog.psf_width import with_width_of_stars
-from npecat_eval.catalog.survey_catalog import catalog_image, read_field
-from npecat_eval.catalog.table import catalog_table, draws_table, provenance
 from npecat_eval.pictures.style import check_picture
 from npecat_sim.errors import NpecatError
 from npecat_sim.surveys.image import SurveyImage
-from npecat_train.checkpoint import load_network
-from npecat_train.weights import digest
 
 from .options import CHECKPOINT_OPTION, FILE, PLOT_OPTION, image_options
 
@@ -72,29 +68,22 @@ def catalog(
     """
     if samples and output.suffix == ".reg":
         raise NpecatError(f"{output}: regions hold no samples; choose another suffix of --output")
-    network, settings = load_network(checkpoint)
-    first = catalog_image(network, settings, image).detections
-    image, width = with_width_of_stars(image, first)
-    click.echo(f"PSF {width}")
-    reading = read_field(network, settings, image)
-    about = {**provenance(image, settings, digest(checkpoint)), "PSFWIDTH": width}
-    found = reading.catalog()
-    table = catalog_table(found, image, about)
-    write_table(table, output)
-    click.echo(f"{output}: {len(table):,} sources, {(table['flags'] == 0).sum():,} without flags")
+    found = npecat.catalog(image, model=npecat.load(checkpoint))
+    click.echo(f"PSF {found.psf_width}")
+    found.write(output)
+    unflagged = (found.rows["flags"] == 0).sum()
+    click.echo(f"{output}: {len(found):,} sources, {unflagged:,} without flags")
     if samples:
-        draws = draws_table(reading.draws(samples, SEED), image, {**about, "SEED": SEED})
+        draws = found.draws(samples, seed=SEED)
         write_table(draws, samples_path(output))
         click.echo(f"{samples_path(output)}: {len(draws):,} sources in {samples:,} draws")
-    # What draws takes a second to load, in which bad input would wait.
     if plot:
-        from npecat_eval.pictures.survey_image import field_figure
-
-        field_figure(image, found.detections, plot)
+        found.plot(plot)
         click.echo(f"{plot}")
     if residual:
+        # What draws takes a second to load, in which bad input would wait.
         from npecat_eval.catalog.reconstruction import Reconstruction
         from npecat_eval.pictures.survey_image import write_residual
 
-        write_residual(Reconstruction.of(image, found.detections), residual)
+        write_residual(Reconstruction.of(found.image, found.found.detections), residual)
         click.echo(f"{residual}")

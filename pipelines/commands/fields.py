@@ -6,7 +6,7 @@ import click
 import numpy as np
 from matplotlib.figure import Figure
 
-from npecat_sim.fields.library import import_fields, load_library, save_library
+from npecat_sim.fields.library import load_library, save_library
 from npecat_sim.fields.sdss_statistics import (
     default_fields,
     description_text,
@@ -16,6 +16,7 @@ from npecat_sim.fields.sdss_statistics import (
 from npecat_sim.fields.table import FieldTable
 from npecat_sim.io.storage import replacing
 from npecat_sim.surveys.sdss.download import ARCHIVE, RERUN, download_fields
+from npecat_sim.surveys.sdss.fields import import_fields
 
 from .options import FOLDER
 

@@ -36,10 +36,10 @@ def describe(path: Location) -> dict[str, str]:
 
     Raises NpecatError where there is no store.
     """
-    contents = Contents(path, "npecat simulate")
+    contents = Contents(path)
     settings = contents.settings
     state, written = _state(contents)
-    side, n_written = settings["image_size_pixel"], sum(map(len, written))
+    side, n_written = settings.image_size_pixel, sum(map(len, written))
     size = size_on_disk(path)
     each = f", {size / n_written / 1e3:.1f} kB an image" if n_written else ""
     rows = {
@@ -47,12 +47,12 @@ def describe(path: Location) -> dict[str, str]:
         "state": state,
         "images": f"{len(contents):,} of {side} x {side} pixels",
         **(_measured(contents, written) if written else {}),
-        "fields": f"{settings['n_fields']:,}, source: {settings['fields']}",
-        **{name: str(settings[name]) for name in ("prior", "split", "seed", "renderer")},
-        "chunks": f"{len(contents.chunk_ranges):,}, each of {settings['images_per_chunk']:,} images"
+        "fields": f"{settings.n_fields:,}, source: {settings.fields}",
+        **{name: str(getattr(settings, name)) for name in ("prior", "split", "seed", "renderer")},
+        "chunks": f"{len(contents.chunk_ranges):,}, each of {settings.images_per_chunk:,} images"
         " or, the last, fewer",
         "size": f"{size / 1e6:,.1f} MB{each}",
-        "format": f"{settings['format_version']}, by npecat {settings['npecat_version']}",
+        "format": f"{settings.format_version}, by npecat {settings.npecat_version}",
     }
     files = manifest.read(path / MANIFEST)
     return {**rows, "digest": manifest.digest(files)} if files else rows

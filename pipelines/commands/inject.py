@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
+import npecat
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.formats import write_table
 from npecat_eval.catalog.psf_width import with_width_of_stars
-from npecat_eval.catalog.survey_catalog import catalog_image
+from npecat_eval.catalog.reading import ImageReading
 from npecat_eval.real_images.injection import injection_test, summary
 from npecat_eval.real_images.injection_report import draw_injection_test, injection_text
 from npecat_sim.progress import progress
 from npecat_sim.surveys.image import SurveyImage
-from npecat_train.checkpoint import load_network
 
 from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, image_options
 
@@ -38,13 +38,13 @@ def inject(
     the prior's shapes. A round adds one of r = 16 to 23 to each square of 64 pixels. One that
     lands within 2 pixels of a source that was there before is left out.
     """
-    network, settings = load_network(checkpoint)
-    image, width = with_width_of_stars(image, catalog_image(network, settings, image).detections)
+    model = npecat.load(checkpoint)
+    image, width = with_width_of_stars(image, ImageReading.of(image, model).catalog().detections)
     click.echo(f"PSF {width}")
     with progress("inject", rounds + 1) as advance:
 
         def catalog(of: SurveyImage) -> Detections:
-            found = catalog_image(network, settings, of).detections
+            found = ImageReading.of(of, model).catalog().detections
             advance(1, f"{len(found)} detections")
             return found
 

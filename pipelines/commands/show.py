@@ -28,6 +28,6 @@ def show(path: Location, n_images: int, picture: Path | None) -> None:
         beside = path.absolute() if isinstance(path, Path) else Path(path.name)
         picture = beside.with_suffix(".png")
     check_picture(picture)
-    store = Store(path, "npecat simulate")
+    store = Store(path)
     contact_sheet(store.batch(slice(0, n_images)), picture)
     click.echo(f"{min(n_images, len(store))} of {len(store):,} images: {picture}")

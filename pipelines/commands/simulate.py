@@ -1,23 +1,18 @@
 """``npecat simulate``: make the train, validation and test stores of a prior."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import click
-from dask.system import CPU_COUNT
 
-from npecat_sim.errors import NpecatError
+import npecat
 from npecat_sim.io.storage import Location
-from npecat_sim.model.prior import MAX_DENSITY
+from npecat_sim.model.prior import MAX_DENSITY, PAPER_PRIOR
 from npecat_sim.model.psf_irregularity import MAX_IRREGULARITY
-from npecat_sim.model.streams import SPLITS
-from npecat_sim.simulation.cluster import Cluster
-from npecat_sim.simulation.field_priors import PRIORS, prior_fields
-from npecat_sim.simulation.simulate import DEFAULT_RENDERER, RENDERERS
-from npecat_sim.simulation.simulate import simulate as simulate_stores
+from npecat_sim.render import DEFAULT_RENDERER, RENDERERS
+from npecat_sim.simulation.field_priors import PRIORS
+from npecat_sim.store.reader import settings as settings_of
 from npecat_sim.store.reader import size_on_disk
-from npecat_sim.store.settings import PRIOR
 
 from .options import STORAGE
 
@@ -31,7 +26,7 @@ from .options import STORAGE
 @click.option(
     "--density",
     type=click.FloatRange(0, MAX_DENSITY, min_open=True),
-    default=PRIOR.density,
+    default=PAPER_PRIOR.density,
     show_default="the paper's, 4 sources an image",
     help="Mean number of sources a pixel.",
 )
@@ -77,34 +72,28 @@ def simulate(
     out: Location | None,
 ) -> None:
     """Simulate images with their catalogs into chunked Zarr stores."""
-    defaults = (n, n // 7, n // 5)  # the paper's 210,000 + 30,000 images and 42,000 for tests
-    given = (n, n_validation, n_test)
-    counts = {
-        split: default if count is None else count
-        for split, count, default in zip(SPLITS, given, defaults, strict=True)
-    }
     start = time.perf_counter()
-    table = replace(prior_fields(prior, fields), irregularity=psf_irregularity)
-    if scheduler and scheduler_file:
-        raise NpecatError("--scheduler and --scheduler-file both name a cluster; give one")
-    if (scheduler or scheduler_file) and workers:
-        raise NpecatError("--workers is for processes of this machine; leave it or the scheduler")
-    workers = workers or CPU_COUNT
-    cluster = Cluster(workers, threads_per_worker, scheduler, scheduler_file)
-    out = out or Path("data", prior)
-    paths = simulate_stores(
-        out,
+    paths = npecat.simulate(
         prior,
-        table,
-        counts,
-        seed,
-        cluster,
-        renderer,
-        replace(PRIOR, density=density),
+        n=n,
+        n_validation=n_validation,
+        n_test=n_test,
+        fields=fields,
+        density=density,
+        psf_irregularity=psf_irregularity,
+        seed=seed,
+        workers=workers,
+        threads_per_worker=threads_per_worker,
+        scheduler=scheduler,
+        scheduler_file=scheduler_file,
+        renderer=renderer,
         overwrite=overwrite,
+        out=out,
     )
     seconds = time.perf_counter() - start
-    over = "1 field" if len(table) == 1 else f"{len(table):,} fields"
-    click.echo(f"{sum(counts.values()):,} images over {over} in {seconds:.1f} s")
-    for path in paths:
-        click.echo(f"  {path}  {counts[path.stem]:,} images  {size_on_disk(path) / 1e6:.1f} MB")
+    settings = [settings_of(path) for path in paths]
+    n_images, n_fields = sum(one.n_images for one in settings), settings[0].n_fields
+    over = "1 field" if n_fields == 1 else f"{n_fields:,} fields"
+    click.echo(f"{n_images:,} images over {over} in {seconds:.1f} s")
+    for path, one in zip(paths, settings, strict=True):
+        click.echo(f"  {path}  {one.n_images:,} images  {size_on_disk(path) / 1e6:.1f} MB")

@@ -8,24 +8,15 @@ import click
 import torch
 
 from npecat_sim.io.storage import Location
-from npecat_sim.store.reader import Store, store_path
-from npecat_train.checkpoint import BEST, VARIANTS, RunSettings
+from npecat_train.checkpoint import BEST
 from npecat_train.data.cache import CACHES
 from npecat_train.network.tile_network import NETWORKS
 from npecat_train.posterior.factors import FLUX
+from npecat_train.settings import VARIANTS
 from npecat_train.training.distributed import joined
-from npecat_train.training.dry_run import TRIAL_STEPS, plan
-from npecat_train.training.fine_tune import starting_from
-from npecat_train.training.loop import (
-    BATCH_SIZES,
-    CROWDED_DENSITY,
-    CROWDED_EPOCHS,
-    EPOCHS,
-    N_CROWDED,
-    N_TRAIN,
-    run_settings,
-)
-from npecat_train.training.loop import train as train_variant
+from npecat_train.training.dry_run import TRIAL_STEPS
+from npecat_train.training.job import TrainingJob
+from npecat_train.training.loop import BATCH_SIZES, CROWDED_EPOCHS, EPOCHS
 from npecat_train.training.schedule import SCHEDULES
 
 from .options import DATA_OPTION, RUNS_OPTION, STORAGE
@@ -98,60 +89,42 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 8 -m npecat train ...
     """
-    prior = VARIANTS[variant]
-    command = f"npecat simulate --prior {prior} --out "
-    images, validation = (
-        Store(store_path(data / prior, split), f"{command}{data / prior} --n {N_TRAIN}")
-        for split in ("train", "validation")
-    )
-    crowded = None
-    if first:
-        command += f"{first / prior} --n {N_CROWDED} --density {CROWDED_DENSITY} --seed 1"
-        crowded = Store(store_path(first / prior, "train"), command)
     with joined() as (team, device):
-        settings = run_settings(
+        job = TrainingJob.of(
             variant,
-            images,
-            epochs or EPOCHS[device.type] - (CROWDED_EPOCHS if crowded else 0),
-            seed,
-            flux,
-            schedule,
-            batch_size or BATCH_SIZES[device.type],
-            network,
-            crowded,
+            device,
+            data=data,
+            runs=runs,
+            network=network,
+            flux=flux,
+            epochs=epochs,
+            schedule=schedule,
+            batch_size=batch_size,
+            first=first,
+            start=start,
+            seed=seed,
+            cache=cache,
         )
-        if start:
-            settings = starting_from(start, settings)
         if dry_run:
-            show_plan(settings, images, validation, device, cache, crowded)
+            show_plan(job, device)
             return
         began = time.perf_counter()
-        folder = runs / variant
-        loss = train_variant(
-            settings, images, validation, folder, device, cache, team, start, crowded
-        )
+        loss = job.train(device, team)
         if team.is_first:
             click.echo(
                 f"{variant}: best validation loss {loss:.3f} nats an image, "
-                f"{time.perf_counter() - began:.0f} s on {device.type}; {folder / BEST}"
+                f"{time.perf_counter() - began:.0f} s on {device.type}; {job.folder / BEST}"
             )
 
 
-def show_plan(
-    settings: RunSettings,
-    images: Store,
-    validation: Store,
-    device: torch.device,
-    cache: str,
-    first: Store | None,
-) -> None:
-    """Print what the run would cost."""
-    cost = plan(settings, images, validation, device, cache, first)
+def show_plan(job: TrainingJob, device: torch.device) -> None:
+    """Print what a run would cost."""
+    cost, settings, crowded = job.plan(device), job.settings, job.crowded
     kept = f"{cost.cache_bytes / 1e9:.2f} GB of images kept on {cost.home}"
     rows = {
         "network": f"{cost.n_parameters / 1e6:.2f} M parameters, {cost.gmac:.3f} GMAC an image",
-        "images": (f"{len(first):,} crowded ones, " if first else "")
-        + f"{len(images):,} for training, {len(validation):,} for validation",
+        "images": (f"{len(crowded):,} crowded ones, " if crowded else "")
+        + f"{len(job.images):,} for training, {len(job.validation):,} for validation",
         "steps": f"{cost.n_steps:,} in batches of {settings.batch_size}, epochs: {settings.epochs}",
         "rate": f"{settings.schedule}, highest {settings.learning_rate:.2g}",
         "memory": f"{cost.process_bytes / 1e9:.2f} GB in {TRIAL_STEPS} trial steps on {device}, "

@@ -20,15 +20,16 @@ from npecat.cli import main
 from npecat.commands.options import RUN_OPTION, TEST_STORE_OPTION
 from npecat_eval.catalog.decode import JoinedTiles, catalog_of_tiles, join
 from npecat_eval.catalog.detections import Detections
-from npecat_eval.catalog.store_catalog import images_for, posteriors
+from npecat_eval.catalog.store_catalog import images_for, store_posteriors
 from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
-from npecat_eval.metrics.table import Prediction, Truth, evaluate
+from npecat_eval.metrics.predictions import Prediction, Truth
+from npecat_eval.metrics.table import evaluate
 from npecat_eval.report import tables
 from npecat_sim.io.storage import Location
 from npecat_sim.progress import progress
 from npecat_sim.store.reader import Store
 from npecat_sim.units import flux_of_magnitude, magnitude
-from npecat_train.checkpoint import BEST, load_network
+from npecat_train.model import TileModel
 from npecat_train.posterior.tile_posterior import TilePosterior
 
 
@@ -56,13 +57,13 @@ RULES: dict[str, Callable[[TilePosterior], JoinedTiles]] = {
 @TEST_STORE_OPTION
 def compare_decoding(run: Path, store: Location) -> None:
     """Compare the decoding rule with a bare threshold on each tile."""
-    network, settings = load_network(run / BEST)
-    test = Store(store, "npecat simulate --prior many")
+    model = TileModel.load(run)
+    test = Store(store)
     found: dict[str, list[Detections]] = {rule: [] for rule in RULES}
     expected = {rule: np.zeros(2) for rule in RULES}
     first_image = 0
     with progress("compare", len(test)) as advance:
-        for batch, posterior in posteriors(network, settings, images_for(network, settings, test)):
+        for batch, posterior in store_posteriors(model, images_for(model, test)):
             for rule, join_by in RULES.items():
                 joined = join_by(posterior)
                 catalog = catalog_of_tiles(posterior, joined, first_image)
@@ -73,7 +74,7 @@ def compare_decoding(run: Path, store: Location) -> None:
     catalogs = {rule: Detections.concatenate(parts) for rule, parts in found.items()}
     truth = Truth(test.catalog())
     predictions = {rule: Prediction(detections) for rule, detections in catalogs.items()}
-    table = evaluate(truth, predictions, None, test.settings["prior"])
+    table = evaluate(truth, predictions, None, test.settings.prior)
     click.echo(tables.overall_text(table))
 
     click.echo(f"{'number of sources':<24}{'all':>12}{'r < 22':>12}")

@@ -21,14 +21,13 @@ from npecat.commands.options import RUN_OPTION, TEST_STORE_OPTION
 from npecat_eval.baselines.nested_sampling import exact_posterior
 from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
 from npecat_eval.metrics.matched import MatchedCatalog
-from npecat_eval.metrics.predictions import judge
-from npecat_eval.metrics.table import Truth
+from npecat_eval.metrics.predictions import Truth, predict_store
 from npecat_eval.report.text_columns import columns_text
 from npecat_sim.io.storage import Location
 from npecat_sim.model.prior import IMAGE_SIZE
 from npecat_sim.progress import progress
 from npecat_sim.store.reader import Store
-from npecat_train.checkpoint import BEST, load_network
+from npecat_train.model import TileModel
 
 LONE_PIXELS = 20.0
 
@@ -51,7 +50,7 @@ class Reading:
 def exact_reading(store: Location, chosen: tuple[int, int, float]) -> Reading:
     """The exact posterior's, of (image, source, true flux)."""
     image, source, flux = chosen
-    one = Store(store, "npecat simulate").batch(slice(image, image + 1))
+    one = Store(store).batch(slice(image, image + 1))
     exact = exact_posterior(one, source, seed=image)
     low, middle, high = (exact.flux_quantile(q) for q in (0.16, 0.5, 0.84))
     return Reading(middle / flux - 1, float(np.log(high / low)) / 2, exact.prob_galaxy)
@@ -77,9 +76,9 @@ class Sample:
 
 def network_readings(run: Path, store: Store, n: int, seed: int) -> Sample:
     """Sources that a network has found, at most n, and what it says of them."""
-    network, settings = load_network(run / BEST)
+    model = TileModel.load(run)
     truth = Truth(store.catalog())
-    prediction = judge(network, settings, store, truth, "network")
+    prediction = predict_store(model, store, truth, label="network")
     matched = MatchedCatalog.of(truth.catalog, prediction.detections)
     bright = np.flatnonzero(matched.true_magnitude[matched.match.truth] < MAGNITUDE_LIMIT)
     pairs = np.random.default_rng(seed).permutation(bright)[:n]
@@ -116,7 +115,7 @@ def network_readings(run: Path, store: Store, n: int, seed: int) -> Sample:
 @click.option("--seed", type=int, default=0, help="Of the choice of sources.")
 def compare_exact(run: Path, store: Location, n: int, workers: int, seed: int) -> None:
     """Compare a network with the exact posterior of single sources."""
-    sample = network_readings(run, Store(store, "npecat simulate"), n, seed)
+    sample = network_readings(run, Store(store), n, seed)
     exact = []
     context = multiprocessing.get_context("spawn")
     with (

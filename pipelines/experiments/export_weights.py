@@ -18,7 +18,8 @@ from npecat.commands.options import FILE, FOLDER
 from npecat_sim.errors import NpecatError
 from npecat_sim.io import storage as files
 from npecat_train import checkpoint
-from npecat_train.checkpoint import BEST, load_network
+from npecat_train.checkpoint import BEST
+from npecat_train.model import TileModel
 from npecat_train.weights import DEFAULT_WEIGHTS, digest, digest_path
 
 LARGEST = 6e6
@@ -42,11 +43,12 @@ def export_weights(run: Path, output: Path) -> None:
     if size > LARGEST:
         raise NpecatError(
             f"{run / BEST} would take {size / 1e6:.1f} MB, more than {LARGEST / 1e6:g}; "
-            "train a smaller --network"
+            "train a smaller network",
+            parameters=("network",),
         )
     digest_path(output).unlink(missing_ok=True)  # that of the weights before
     checkpoint.save(output, small, settings, state)
-    load_network(output)
+    TileModel.load(output)
     files.write(digest_path(output), f"{digest(output)}  {output.name}\n".encode())
     click.echo(f"{output}: {output.stat().st_size / 1e6:.2f} MB, {settings.variant}")
 

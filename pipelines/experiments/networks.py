@@ -48,10 +48,9 @@ CANDIDATES = {
 @click.option("--only", multiple=True, type=click.Choice(list(CANDIDATES)), help="Candidates.")
 def compare_networks(data: Location, rounds: int, only: tuple[str, ...]) -> None:
     """Train every candidate once over the images of prior many and compare."""
-    command = f"npecat simulate --prior many --n 30000 --out {data / 'many'}"
-    images, validation = (
-        Store(store_path(data / "many", split), command) for split in ("train", "validation")
-    )
+    images, validation = [
+        Store(store_path(data / "many", split)) for split in ("train", "validation")
+    ]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     settings = {
         name: replace(

@@ -14,7 +14,7 @@ from npecat.commands.options import RUN_OPTION, TEST_STORE_OPTION
 from npecat_eval.metrics.psf_use import CLEAR_SIGMAS, psf_use
 from npecat_sim.io.storage import Location
 from npecat_sim.store.reader import Store
-from npecat_train.checkpoint import BEST, load_network
+from npecat_train.model import TileModel
 
 
 @click.command(context_settings={"show_default": True})
@@ -22,8 +22,8 @@ from npecat_train.checkpoint import BEST, load_network
 @TEST_STORE_OPTION
 def check_psf_use(run: Path, store: Location) -> None:
     """Compare the loss with the true PSF and with another image's."""
-    network, settings = load_network(run / BEST)
-    use = psf_use(network, settings, Store(store, "npecat simulate --prior many"))
+    model = TileModel.load(run)
+    use = psf_use(model, Store(store))
 
     click.echo(f"{'nats an image':<16}{'own PSF':>10}{'another':>10}{'rise':>10}{'error':>10}")
     for name, factors in {**{name: (name,) for name in use.factors}, "all": use.factors}.items():
@@ -34,7 +34,7 @@ def check_psf_use(run: Path, store: Location) -> None:
         rise, error = use.rise(*factors)
         click.echo(f"{name:<16}{own:>10.3f}{another:>10.3f}{rise:>10.3f}{error:>10.3f}")
     verdict = "uses the PSF" if use.is_clear else "does not clearly use the PSF"
-    click.echo(f"{settings.variant} {verdict} (clear: rise above {CLEAR_SIGMAS:g} errors)")
+    click.echo(f"{model.settings.variant} {verdict} (clear: rise above {CLEAR_SIGMAS:g} errors)")
     sys.exit(0 if use.is_clear else 1)
 
 

@@ -16,7 +16,7 @@ from tests.helpers.stores import write_store
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Store:
     folder = tmp_path_factory.mktemp("data")
-    return Store(write_store(folder, "test", 30, images_per_chunk=20), "")
+    return Store(write_store(folder, "test", 30, images_per_chunk=20))
 
 
 def columns(sources: SepSources) -> list[np.ndarray]:
@@ -63,7 +63,7 @@ def test_damaged_ones_are_made_again(store, kept, pools, tmp_path):
 def test_those_of_another_store_are_not_used(store, kept, pools, tmp_path):
     cache = tmp_path / "kept.npz"
     cache.write_bytes(kept.read_bytes())
-    other = Store(write_store(tmp_path, "test", 30, seed=1), "")
+    other = Store(write_store(tmp_path, "test", 30, seed=1))
     assert not np.array_equal(
         references(other, cache, 1).flux_sigma, references(store, kept, 1).flux_sigma
     )

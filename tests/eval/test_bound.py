@@ -6,7 +6,7 @@ import pytest
 from npecat_eval.baselines.cache import references
 from npecat_eval.metrics.bins import NONE, magnitude_bins, snr_bins
 from npecat_eval.metrics.bound import MEAN_OVER_SIGMA, relative_flux_sigma
-from npecat_eval.metrics.table import Truth
+from npecat_eval.metrics.predictions import Truth
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.render import compiled
 from npecat_sim.simulation.simulate import simulate_images
@@ -19,7 +19,7 @@ def test_bound_is_the_spread_of_the_best_linear_fit():
     batch = simulate_images(SINGLE_FIELD, 5, "test", range(1))
     sources, electrons = batch.catalog.sources(0), batch.electrons_per_nmgy[0]
     assert len(sources["x"]) > 1
-    drawn = compiled.draw_sources(sources, batch.psf_parameters[0], 80, 0.03).astype(np.float64)
+    drawn = compiled.draw_sources(sources, batch.psf_of(0), 80, 0.03).astype(np.float64)
     variance = (batch.backgrounds[0] + drawn.sum(axis=0)) / electrons
     template = drawn[0] / sources["flux"][0]
     weight = template / variance
@@ -33,7 +33,7 @@ def test_bound_is_the_spread_of_the_best_linear_fit():
 
 
 def test_bound_over_a_store(tmp_path):
-    store = Store(write_store(tmp_path, "test", 90), "")
+    store = Store(write_store(tmp_path, "test", 90))
     catalog = store.catalog()
     made = references(store, tmp_path / "kept.npz", 1)
     bound, truth = Truth(catalog).bound(made.flux_sigma), catalog.flat()

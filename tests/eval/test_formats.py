@@ -14,12 +14,11 @@ from astropy.table import Table
 from npecat_eval.catalog import formats as catalog_files
 from npecat_eval.catalog.flags import SourceFlag, source_flags
 from npecat_eval.catalog.formats import FORMATS, write_table
-from npecat_eval.catalog.survey_catalog import read_field
+from npecat_eval.catalog.reading import ImageReading
 from npecat_eval.catalog.table import CATALOG, DRAWS, catalog_table, draws_table, provenance
 from npecat_sim.errors import NpecatError
-from npecat_sim.model import psf
 from npecat_sim.surveys.image import PixelFlag
-from tests.helpers.survey_images import random_network, survey_image
+from tests.helpers.survey_images import random_model, survey_image
 
 READERS = {
     ".fits": "fits",
@@ -39,12 +38,12 @@ def image():
 
 @pytest.fixture(scope="module")
 def reading(image):
-    return read_field(*random_network(), image)
+    return ImageReading.of(image, random_model())
 
 
 @pytest.fixture(scope="module")
 def table(image, reading):
-    about = provenance(image, random_network()[1], "ab" * 32)
+    about = provenance(image, replace(random_model(), weights_sha256="ab" * 32))
     return catalog_table(reading.catalog(), image, about)
 
 
@@ -61,7 +60,7 @@ def test_columns_hold_the_posterior_and_the_place_on_the_sky(table, image, readi
     assert table["flux_r"].tolist() == table["flux_r_q50"].tolist()
     assert table["mag_r"].data == pytest.approx(22.5 - 2.5 * np.log10(table["flux_r"]), abs=1e-5)
     assert table["x_sigma"].data == pytest.approx(found.position.x.std().numpy(), rel=1e-6)
-    fwhm = psf.fwhm(image.psf_parameters) * 0.396
+    fwhm = image.psf.fwhm * 0.396
     assert table["psf_fwhm"].data == pytest.approx(fwhm, rel=1e-4)
 
 
@@ -142,9 +141,9 @@ def test_draws_are_a_table_too(reading, image, tmp_path):
 
 
 def test_catalog_without_sources_is_a_table_of_no_rows(image, tmp_path):
-    network, settings = random_network()
-    network.head.bias.data[0] = -1e3
-    nothing = read_field(network, settings, image)
+    model = random_model()
+    model.network.head.bias.data[0] = -1e3
+    nothing = ImageReading.of(image, model)
     table = catalog_table(nothing.catalog(), image, {})
     draws = draws_table(nothing.draws(3, seed=0), image, {})
     for suffix in FORMATS:
@@ -166,7 +165,7 @@ def test_parquet_says_what_to_install(table, tmp_path, monkeypatch):
 
 
 def test_flags_tell_of_bad_pixels_in_the_core_and_of_the_edge(image):
-    radius = psf.fwhm(image.psf_parameters)  # 3.6 pixels
+    radius = image.psf.fwhm  # 3.6 pixels
     assert 3 < radius < 4
     flags = image.flags.copy()
     for place, flag in enumerate(PixelFlag, start=1):

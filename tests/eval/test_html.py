@@ -8,7 +8,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from npecat_eval.metrics.table import Prediction, Truth, evaluate
+from npecat_eval.metrics.predictions import Prediction, Truth
+from npecat_eval.metrics.table import evaluate
 from npecat_eval.pictures.examples import example_figure
 from npecat_eval.pictures.residuals import residual_figure
 from npecat_eval.report import metric_figures as figures

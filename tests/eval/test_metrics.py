@@ -26,8 +26,9 @@ from npecat_eval.metrics.bootstrap import (
 )
 from npecat_eval.metrics.matched import MatchedCatalog
 from npecat_eval.metrics.point_metrics import f1, flux_ratio_series, measurement_means
+from npecat_eval.metrics.predictions import Prediction, Truth
 from npecat_eval.metrics.reliability import detection_reliability
-from npecat_eval.metrics.table import TRUTH, Prediction, Truth, evaluate
+from npecat_eval.metrics.table import TRUTH, evaluate
 from npecat_sim.errors import NpecatError
 from npecat_sim.model.catalog import COLUMNS, Catalog
 from npecat_sim.model.prior import CatalogPrior

@@ -15,7 +15,8 @@ from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.reader import Store
 from npecat_train import checkpoint
-from npecat_train.checkpoint import BEST, load_network
+from npecat_train.checkpoint import BEST
+from npecat_train.model import TileModel
 from npecat_train.network.inputs import n_tile_maps
 from npecat_train.network.tile_network import NetworkSize
 from npecat_train.training import loop as trainer
@@ -31,7 +32,7 @@ def toy_store(tmp_path_factory) -> Store:
     fields = default_fields()
     sigma1 = fields.psf[:, 0]
     fields = fields.take(np.array([sigma1.argmin(), sigma1.argmax()]))
-    simulated = Store(write_store(folder, "train", 240, "many", fields=fields), "")
+    simulated = Store(write_store(folder, "train", 240, "many", fields=fields))
     path = folder / "toy.zarr"
     store_writer.lay_out(path, simulated.settings)
     for chunk, images in enumerate(simulated.chunk_ranges):
@@ -42,7 +43,7 @@ def toy_store(tmp_path_factory) -> Store:
         catalog = replace(batch.catalog, columns={**columns, "flux": flux})
         store_writer.write_chunk(path, simulated.settings, chunk, replace(batch, catalog=catalog))
     store_writer.seal(path)
-    return Store(path, "")
+    return Store(path)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def aware(toy_store, tmp_path_factory) -> Path:
 
 def unaware(aware: Path, folder: Path) -> Path:
     """Folder of a psf_unaware network, not trained but with a head that says something."""
-    _, settings = load_network(aware / BEST)
+    settings = TileModel.load(aware / BEST).settings
     settings = replace(settings, variant="psf_unaware")
     torch.manual_seed(0)
     network = settings.build_network()
@@ -72,36 +73,37 @@ def unaware(aware: Path, folder: Path) -> Path:
 
 
 def test_network_that_uses_the_psf_passes(toy_store, aware):
-    use = psf_use(*load_network(aware / BEST), toy_store)
+    use = psf_use(TileModel.load(aware / BEST), toy_store)
     (rise, error), (of_flux, _) = use.rise(*use.factors), use.rise("flux")
     assert use.is_clear and rise > 1 and of_flux > 0.8 * rise, f"{rise} +- {error}"
 
 
 def test_network_that_is_not_given_the_psf_fails(toy_store, aware, tmp_path):
-    use = psf_use(*load_network(unaware(aware, tmp_path / "unaware") / BEST), toy_store)
+    use = psf_use(TileModel.load(unaware(aware, tmp_path / "unaware") / BEST), toy_store)
     assert use.rise(*use.factors) == (0.0, 0.0) and not use.is_clear
 
 
 def test_network_that_looks_past_the_psf_fails(toy_store, aware):
-    network, settings = load_network(aware / BEST)
+    model = TileModel.load(aware / BEST)
+    network, settings = model.network, model.settings
     with (
         torch.no_grad()
     ):  # its first blocks after the stem: channels, sky and apertures, then the PSF
         for block in (network.body[0].into, network.body[0].past):
             block[0].weight[:, SMALL.channels + n_tile_maps(use_psf=False) :] = 0
-    use = psf_use(network, settings, toy_store)
+    use = psf_use(TileModel(network, settings), toy_store)
     assert use.rise(*use.factors) == (0.0, 0.0) and not use.is_clear
 
 
 def test_every_image_gets_the_psf_of_another(toy_store, aware, monkeypatch):
     seen = []
 
-    def record(network, settings, stream):
+    def record(model, stream):
         seen.append(np.concatenate([batch.psf_parameters for batch in stream]))
         return {"all": np.zeros(len(toy_store))}
 
     monkeypatch.setattr("npecat_eval.metrics.psf_use.negative_log_likelihoods", record)
-    psf_use(*load_network(aware / BEST), toy_store)
+    psf_use(TileModel.load(aware / BEST), toy_store)
     own, another = seen
     assert np.array_equal(own, toy_store.array("psf_parameters"))
     assert np.array_equal(np.sort(own, axis=0), np.sort(another, axis=0))
@@ -124,6 +126,6 @@ def test_command_prints_the_rise_and_ends_with_the_verdict(toy_store, aware, tmp
 
 
 def test_store_of_one_psf_is_refused(aware, tmp_path):
-    store = Store(write_store(tmp_path, "test", 5), "")
+    store = Store(write_store(tmp_path, "test", 5))
     with pytest.raises(NpecatError, match=r"test\.zarr: all images have one PSF"):
-        psf_use(*load_network(aware / BEST), store)
+        psf_use(TileModel.load(aware / BEST), store)

@@ -8,12 +8,11 @@ import pytest
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.psf_width import LEAST_STARS, star_width, with_width_of_stars
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.model import psf
 from npecat_sim.render.stamps import draw_field
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
 from tests.helpers.survey_images import ELECTRONS, SKY, survey_image
 
-TRUE_PSF = SINGLE_FIELD.psf[0]
+TRUE_PSF = SINGLE_FIELD.psf_of(0)
 
 
 def field_of_stars(n: int, told: float = 1.0) -> tuple[SurveyImage, Detections]:
@@ -40,7 +39,7 @@ def field_of_stars(n: int, told: float = 1.0) -> tuple[SurveyImage, Detections]:
     image = replace(
         empty,
         image=(light + noise).astype(np.float32),
-        psf_parameters=psf.scaled(TRUE_PSF, 1 / told),
+        psf=TRUE_PSF.scaled(1 / told),
     )
     zeros, ones = np.zeros(n), np.ones(n)
     found = Detections(zeros.astype(int), x + 0.1, y - 0.1, sources["flux"], ones, ones, zeros)
@@ -48,10 +47,10 @@ def field_of_stars(n: int, told: float = 1.0) -> tuple[SurveyImage, Detections]:
 
 
 def test_scaling_widens_the_profile_alone():
-    wide = psf.scaled(TRUE_PSF, 1.1)
-    assert psf.fwhm(wide) == pytest.approx(1.1 * psf.fwhm(TRUE_PSF))
+    wide = TRUE_PSF.scaled(1.1)
+    assert wide.fwhm == pytest.approx(1.1 * TRUE_PSF.fwhm)
     radius = np.linspace(0, 5, 20)
-    shares = psf.profile(wide, 1.1 * radius) / psf.profile(TRUE_PSF, radius)
+    shares = wide.profile(1.1 * radius) / TRUE_PSF.profile(radius)
     assert shares == pytest.approx(np.full(20, shares[0]))
 
 
@@ -64,7 +63,7 @@ def test_stars_tell_how_much_wider_they_are(told):
     assert abs(width.factor - told) < 3 * width.error + 0.0005
     mended, done = with_width_of_stars(image, found)
     assert "49 stars" in done
-    assert mended.psf_parameters == pytest.approx(psf.scaled(TRUE_PSF, width.factor / told))
+    assert mended.psf.parameters == pytest.approx(TRUE_PSF.scaled(width.factor / told).parameters)
 
 
 def test_a_few_stars_change_nothing():

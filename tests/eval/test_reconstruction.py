@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from npecat.commands.catalog import catalog
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.reconstruction import CHI_EDGES, Reconstruction, typical_shape
-from npecat_eval.pictures.style import COLOURS
+from npecat_eval.pictures.style import COLOURS, save_figure
 from npecat_eval.pictures.survey_image import (
     ZOOM,
     crowded_corner,
@@ -116,13 +116,13 @@ def test_pictures_show_what_they_should_and_are_the_same_again(tmp_path):
     image, truth, _ = observed()
     rebuilt = Reconstruction.of(image, truth)
     for name in ("a", "b"):
-        field_figure(image, truth, tmp_path / f"{name}.png")
+        save_figure(field_figure(image, truth), tmp_path / f"{name}.png")
         residual_figure(rebuilt, tmp_path / f"{name}-residual.png")
     for name in ("{}.png", "{}-residual.png"):
         paths = [tmp_path / name.format(run) for run in ("a", "b")]
         assert paths[0].read_bytes() == paths[1].read_bytes()
     bare = tmp_path / "bare.png"
-    field_figure(image, detections([], []), bare)
+    save_figure(field_figure(image, detections([], [])), bare)
     for colour in COLOURS[:2]:
         assert coloured(bare, colour) + 500 < coloured(tmp_path / "a.png", colour)
 

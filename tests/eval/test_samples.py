@@ -6,11 +6,11 @@ import torch
 from scipy import stats
 
 from npecat_eval.catalog.decode import catalog_of_tiles, join
+from npecat_eval.catalog.reading import ImageReading
 from npecat_eval.catalog.samples import draw_catalogs
-from npecat_eval.catalog.survey_catalog import read_field
 from npecat_train.posterior.tile_posterior import TilePosterior
 from tests.eval.test_decode import raw, tile
-from tests.helpers.survey_images import random_network, survey_image
+from tests.helpers.survey_images import random_model, survey_image
 
 N = 4000
 
@@ -87,7 +87,7 @@ def test_place_type_and_flux_follow_the_catalog():
 
 
 def test_draws_of_a_whole_image_hold_its_expected_number_and_repeat():
-    reading = read_field(*random_network(), survey_image(122, 150))
+    reading = ImageReading.of(survey_image(122, 150), random_model())
     probability = reading.joined.probability.double()
     draws, again = (reading.draws(300, seed=1) for _ in range(2))
     assert all(np.array_equal(getattr(draws, name), getattr(again, name)) for name in vars(draws))

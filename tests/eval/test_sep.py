@@ -40,7 +40,7 @@ def galaxy(x: float, y: float, magnitude: float) -> dict[str, float]:
 def noiseless(sources: list[dict[str, float]]) -> np.ndarray:
     """float64 (SIZE, SIZE), nanomaggies per pixel, without sky."""
     columns = {name: np.array([s.get(name, np.nan) for s in sources]) for name in galaxy(0, 0, 20)}
-    return draw_sources(columns, SINGLE_FIELD.psf[0], SIZE).sum(axis=0, dtype=np.float64)
+    return draw_sources(columns, SINGLE_FIELD.psf_of(0), SIZE).sum(axis=0, dtype=np.float64)
 
 
 def observed(light: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -117,7 +117,8 @@ def simulated() -> tuple[Catalog, tuple[np.ndarray, ...]]:
     images = np.stack(
         [
             observed(
-                draw_sources(truth.sources(row), SINGLE_FIELD.psf[0], SIZE).sum(axis=0), generator
+                draw_sources(truth.sources(row), SINGLE_FIELD.psf_of(0), SIZE).sum(axis=0),
+                generator,
             )
             for row in range(80)
         ]

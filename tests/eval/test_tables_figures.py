@@ -7,18 +7,23 @@ import pytest
 from astropy.table import Table, vstack
 from matplotlib.image import imread
 
+from npecat_eval.catalog.decode import decode
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.metrics.bins import MAGNITUDE, N_BINS, NONE, SNR
-from npecat_eval.metrics.table import TRUTH, Prediction, Truth, evaluate
+from npecat_eval.metrics.calibration import EXPECTED_COUNT, TRUE_COUNT
+from npecat_eval.metrics.predictions import Prediction, Truth
+from npecat_eval.metrics.table import TRUTH, evaluate
 from npecat_eval.pictures.examples import example_figure
 from npecat_eval.pictures.style import COLOURS
 from npecat_eval.report import metric_figures as figures
 from npecat_eval.report import tables
+from npecat_eval.report.metric_panels import FEWEST_IMAGES, SELECTIONS
 from npecat_eval.report.wide_tables import TITLES, cell
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.catalog import Catalog
 from npecat_sim.model.prior import CatalogPrior
 from npecat_sim.simulation.simulate import simulate_images
+from tests.eval.test_tile_scores import drawn, scores_in_batches
 
 SETTINGS = {"store_digest": "0123abcd", "resamples": 1000, "classes": {"SEP": 0.14}}
 
@@ -176,6 +181,45 @@ def test_figure_shows_the_numbers_of_the_table(table):
                 magnitude, value = line.get_data()
                 np.testing.assert_array_equal(value, rows["value"])
                 assert np.all((rows["low"] < magnitude) & (magnitude < rows["high"]))
+
+
+@pytest.fixture(scope="module")
+def of_posterior() -> Table:
+    """The metrics of a posterior on images that are drawn from it."""
+    posterior, batch = drawn("mixture")
+    names = "x", "y", "flux", "is_galaxy"
+    columns = {name: getattr(batch, name).numpy() for name in names}
+    truth = Truth(Catalog(batch.count.numpy(), {**columns, "snr": columns["flux"]}))
+    found = decode(posterior)
+    tiles = scores_in_batches(posterior, batch, truth.spans)
+    return evaluate(truth, {"exact": Prediction(found.detections, found, tiles)}, None, "toy")
+
+
+def test_figures_of_a_posterior_are_complete(of_posterior, tmp_path):
+    written = figures.draw(of_posterior, tmp_path)
+    assert {path.stem for path in written} == {f"{kind.name}_toy" for kind in figures.FIGURES}
+    for path in written:
+        if path.suffix == ".png":
+            assert_not_blank(path, COLOURS[:1])
+
+
+def test_figure_of_numbers_shows_the_table(of_posterior):
+    drawn = {kind.name: figure for kind, figure in figures.drawn_figures(of_posterior)}
+    panels = iter(drawn["figure6_numbers"].axes)
+    for axis, metric in ((TRUE_COUNT, EXPECTED_COUNT), (EXPECTED_COUNT, TRUE_COUNT)):
+        for selection in SELECTIONS:
+            axes = next(panels)
+            assert axes.get_xlim() == axes.get_ylim()
+            rows = of_posterior[
+                (of_posterior["axis"] == axis)
+                & (of_posterior["selection"] == selection)
+                & (of_posterior["n"] >= FEWEST_IMAGES)
+            ]
+            assert len(rows) > 2
+            across, upward = axes.lines[0].get_data()
+            np.testing.assert_array_equal(across, rows["value"][rows["metric"] == axis])
+            np.testing.assert_array_equal(upward, rows["value"][rows["metric"] == metric])
+    assert next(panels, None) is None
 
 
 def test_figure_bears_an_empty_bin(truth, tmp_path):

@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
+from npecat_sim.model.prior import PAPER_PRIOR
 from npecat_sim.simulation.simulate import prepare, run_task
 from npecat_sim.store import reader as store
 from npecat_sim.store import writer as store_writer
-from npecat_sim.store.settings import PRIOR, settings_of
+from npecat_sim.store.settings import StoreSettings
 
 
 def write_store(
@@ -18,15 +19,35 @@ def write_store(
     seed: int = 0,
     fields: FieldTable = SINGLE_FIELD,
     images_per_chunk: int = 40,
-    density: float = PRIOR.density,
+    density: float = PAPER_PRIOR.density,
 ) -> Path:
     """A finished store of ``n_images``; returns its path."""
     path = store.store_path(data / prior, split)
-    catalogs = replace(PRIOR, density=density)
-    settings = settings_of(
-        prior, fields, split, n_images, seed, "compiled", images_per_chunk, catalogs
+    catalogs = replace(PAPER_PRIOR, density=density)
+    settings = StoreSettings.of(
+        fields,
+        catalog_prior=catalogs,
+        prior=prior,
+        split=split,
+        n_images=n_images,
+        seed=seed,
+        renderer="compiled",
+        images_per_chunk=images_per_chunk,
     )
     for task in prepare(path, settings):
         run_task(task, fields)
     store_writer.seal(path)
     return path
+
+
+def small_settings(n_images: int, images_per_chunk: int) -> StoreSettings:
+    """The settings of a test store of prior one."""
+    return StoreSettings.of(
+        SINGLE_FIELD,
+        prior="one",
+        split="test",
+        n_images=n_images,
+        seed=0,
+        renderer="compiled",
+        images_per_chunk=images_per_chunk,
+    )

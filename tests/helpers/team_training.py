@@ -34,7 +34,7 @@ def main(data: Path, out: Path, least_compiled_steps: int) -> None:
 
     Learner.step = told  # type: ignore[method-assign]
     trainer.NETWORKS["default"] = SMALL
-    stores = [Store(store_path(data / "one", split), "") for split in ("train", "validation")]
+    stores = [Store(store_path(data / "one", split)) for split in ("train", "validation")]
     with joined() as (team, device):
         settings = trainer.run_settings("psf_aware", stores[0], epochs=2, batch_size=16)
         trainer.train(settings, *stores, out / "run", device, team=team)

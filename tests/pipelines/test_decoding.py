@@ -9,11 +9,12 @@ from scipy import stats
 from npecat.experiments.decoding import compare_decoding, expected_numbers, numbers
 from npecat_sim.store.reader import Store
 from npecat_train import checkpoint
-from npecat_train.checkpoint import BEST, RunSettings
+from npecat_train.checkpoint import BEST
 from npecat_train.network.encoding import Encoding
 from npecat_train.network.inputs import measure_standardisation, n_tile_maps
 from npecat_train.network.tile_network import NetworkSize
 from npecat_train.posterior.tile_posterior import TilePosterior
+from npecat_train.settings import RunSettings
 from tests.helpers.stores import write_store
 
 
@@ -29,7 +30,7 @@ def test_expected_number_counts_the_flux_posterior_above_the_limit():
 
 
 def test_command_prints_metrics_and_counts_of_all_rules(tmp_path):
-    store = Store(write_store(tmp_path, "test", 40), "")
+    store = Store(write_store(tmp_path, "test", 40))
     settings = RunSettings(
         variant="psf_unaware",
         store_digest=store.digest,

@@ -26,7 +26,7 @@ from npecat_train import checkpoint
 from tests.helpers.survey_images import ELECTRONS, SKY, survey_image
 from tests.train.test_tile_network import settings as untrained
 
-PSF = SINGLE_FIELD.psf[0]
+PSF = SINGLE_FIELD.psf_of(0)
 PRIOR = CatalogPrior()
 
 

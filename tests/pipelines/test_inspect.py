@@ -15,9 +15,9 @@ from npecat_eval.pictures.style import COLOURS
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.simulation.simulate import prepare, run_task, settings_of
+from npecat_sim.simulation.simulate import prepare, run_task
 from npecat_sim.store import reader as store
-from tests.helpers.stores import write_store
+from tests.helpers.stores import small_settings, write_store
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def whole(tmp_path_factory):
 def unfinished(tmp_path):
     """A store with chunks 0 and 2 of three: 15 of 25 images."""
     path = store.store_path(tmp_path / "one", "test")
-    wanted = settings_of("one", SINGLE_FIELD, "test", 25, 0, "compiled", 10)
+    wanted = small_settings(25, 10)
     for task in prepare(path, wanted)[::2]:
         run_task(task, SINGLE_FIELD)
     return path
@@ -42,7 +42,7 @@ def run(*words):
 
 
 def test_info_agrees_with_the_arrays(whole):
-    held = store.Store(whole, "")
+    held = store.Store(whole)
     truth, fwhm = held.catalog().flat(), held.array("fwhm")
     sky = held.array("backgrounds").mean(axis=(1, 2)) / 0.396**2
     said = describe(whole)
@@ -76,7 +76,7 @@ def test_info_is_printed_in_two_aligned_columns(whole):
 def test_info_of_an_unfinished_store_counts_what_is_there(unfinished):
     said = describe(unfinished)
     assert said["state"] == "unfinished: 2 of 3 chunks done" and "digest" not in said
-    chunks = [store.Contents(unfinished, "").catalog(slice(*ends)) for ends in ((0, 10), (20, 25))]
+    chunks = [store.Contents(unfinished).catalog(slice(*ends)) for ends in ((0, 10), (20, 25))]
     n_sources = sum(chunk.count.sum() for chunk in chunks)
     assert said["true sources"].startswith(f"{n_sources}:")
     assert said["an image"].startswith(f"{n_sources / 15:.2f} on average")
@@ -84,7 +84,7 @@ def test_info_of_an_unfinished_store_counts_what_is_there(unfinished):
 
 def test_info_of_a_store_with_no_chunk_yet(tmp_path):
     path = store.store_path(tmp_path / "one", "test")
-    prepare(path, settings_of("one", SINGLE_FIELD, "test", 25, 0, "compiled", 10))
+    prepare(path, small_settings(25, 10))
     said = describe(path)
     assert said["state"] == "unfinished: 0 of 3 chunks done" and "true sources" not in said
 
@@ -126,7 +126,7 @@ def test_show_draws_beside_the_store_the_same_each_time(whole):
 
 
 def test_marks_stand_at_the_true_sources(whole):
-    batch = store.Store(whole, "").batch(slice(0, 20))
+    batch = store.Store(whole).batch(slice(0, 20))
     _, panels = draw_panels(batch.images, batch.catalog)
     assert len(panels) == 20
     for image, axes in enumerate(panels):
@@ -139,7 +139,7 @@ def test_marks_stand_at_the_true_sources(whole):
 
 
 def test_scale_bar_is_as_long_as_it_says(whole):
-    batch = store.Store(whole, "").batch(slice(0, 1))
+    batch = store.Store(whole).batch(slice(0, 1))
     _, (axes,) = draw_panels(batch.images, batch.catalog)
     before = axes.get_xlim(), axes.get_ylim()
     sheet._draw_scale_bar(axes)

@@ -48,7 +48,7 @@ def test_three_commands_end_in_tables_and_figures(finished):
     results = folder / "results" / "many"
     table = Table.read(results / "metrics.ecsv", format="ascii.ecsv")
     assert set(table["method"]) == {"SEP", "psf_aware", "bound"}
-    assert table.meta["test_store"] == Store(folder / "data/many/test.zarr", "").digest
+    assert table.meta["test_store"] == Store(folder / "data/many/test.zarr").digest
     sep = table[(table["method"] == "SEP") & (table["axis"] == "none")]
     values = dict(zip(sep["metric"], sep["value"], strict=True))
     assert values["precision"] > 0.9 and values["recall"] > 0.75
@@ -72,7 +72,7 @@ def test_any_store_and_fields_that_no_network_saw(finished, tmp_path):
     """A network of prior many on held-out fields; the folder names the test set."""
     made = npecat(tmp_path, "simulate", "--prior", "held_out", "--n", "0", "--n-test", "40")
     assert made.returncode == 0, made.stderr
-    store = Store(tmp_path / "data/held_out/test.zarr", "")
+    store = Store(tmp_path / "data/held_out/test.zarr")
     assert set(store.array("field")[:, 1]) == {1}
     runs = ("--runs", str(finished[0] / "runs"))
     done = npecat(tmp_path, "evaluate", "--store", "data/held_out/test.zarr", *runs)
@@ -89,8 +89,8 @@ def test_library_of_survey_files_takes_precedence(tmp_path):
     assert npecat(tmp_path, "fields", "show", "lib.fits").returncode == 0
     made = npecat(tmp_path, "simulate", "--prior", "many", *SIZES, "--fields", "lib.fits")
     assert made.returncode == 0, made.stderr
-    store = Store(tmp_path / "data/many/test.zarr", "")
-    assert set(store.array("field")[:, 0]) == {94} and store.settings["n_sky_maps"] == 1
+    store = Store(tmp_path / "data/many/test.zarr")
+    assert set(store.array("field")[:, 0]) == {94} and store.settings.n_sky_maps == 1
 
 
 def test_real_survey_files(tmp_path, sdss_dir):
@@ -99,7 +99,7 @@ def test_real_survey_files(tmp_path, sdss_dir):
     assert made.returncode == 0, made.stderr
     made = npecat(tmp_path, "simulate", "--prior", "many", *SIZES, "--fields", "lib.fits")
     assert made.returncode == 0, made.stderr
-    assert set(Store(tmp_path / "data/many/test.zarr", "").array("field")[:, 0]) <= {94, 2583, 3900}
+    assert set(Store(tmp_path / "data/many/test.zarr").array("field")[:, 0]) <= {94, 2583, 3900}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import default_fields, has_wing, typical_psf
-from npecat_sim.model import psf
+from npecat_sim.model.psf import Psf
 from npecat_sim.surveys.any_fits import read_fits_image
 from npecat_sim.surveys.image import PixelFlag
 from npecat_sim.surveys.open import open_image
@@ -102,12 +102,10 @@ def test_masked_and_infinite_pixels_hold_no_data_and_do_not_touch_the_sky(tmp_pa
 
 def test_fwhm_scales_a_typical_psf_to_pixels(tmp_path):
     image = open_image(write(tmp_path, counts()), **GIVEN)
-    assert psf.fwhm(image.psf_parameters) == pytest.approx(1.3 / 0.396, rel=1e-6)
-    np.testing.assert_array_equal(image.psf_parameters, typical_psf(1.3 / 0.396))
+    assert image.psf.fwhm == pytest.approx(1.3 / 0.396, rel=1e-6)
+    assert image.psf == typical_psf(1.3 / 0.396)
     path = write(tmp_path, counts(), scaled(COORDINATES, 0.95))
-    assert psf.fwhm(open_image(path, **GIVEN).psf_parameters) == pytest.approx(
-        1.3 / 0.396 / 0.95, rel=1e-6
-    )
+    assert open_image(path, **GIVEN).psf.fwhm == pytest.approx(1.3 / 0.396 / 0.95, rel=1e-6)
 
 
 def test_a_typical_psf_measures_stars_of_the_known_fields_well():
@@ -116,8 +114,8 @@ def test_a_typical_psf_measures_stars_of_the_known_fields_well():
     radius = np.hypot(y, x)
     errors = []
     for parameters in default_fields().psf[:100]:
-        star = psf.profile(parameters, radius)
-        model = psf.profile(typical_psf(psf.fwhm(parameters)), radius)
+        star = Psf.of(parameters).profile(radius)
+        model = typical_psf(Psf.of(parameters).fwhm).profile(radius)
         errors.append((star * model).sum() / (model**2).sum() - 1)
     assert abs(np.median(errors)) < 0.02
     assert np.quantile(np.abs(errors), 0.9) < 0.09
@@ -125,20 +123,20 @@ def test_a_typical_psf_measures_stars_of_the_known_fields_well():
 
 def test_fwhm_is_the_width_at_half_of_the_peak():
     gaussian = np.array([2.0, 3.0, 3.0, 3.0, 0.0, 0.0])
-    assert psf.fwhm(gaussian) == pytest.approx(2.0 * np.sqrt(8 * np.log(2)))
+    assert Psf.of(gaussian).fwhm == pytest.approx(2.0 * np.sqrt(8 * np.log(2)))
 
 
 def test_six_numbers_are_the_psf(tmp_path):
     numbers = list(PSFIELD.values())[:6]
     path = write(tmp_path, counts())
     image = open_image(path, zeropoint=25.0, gain=GAIN, psf=",".join(map(str, numbers)))
-    np.testing.assert_array_equal(image.psf_parameters, numbers)
+    np.testing.assert_array_equal(image.psf.parameters, numbers)
 
 
 def test_without_coordinates_pixels_measure_those_of_sdss(tmp_path, caplog):
     image = open_image(write(tmp_path, counts(), {}), **GIVEN)
     assert image.wcs is None
-    assert psf.fwhm(image.psf_parameters) == pytest.approx(1.3 / 0.396, rel=1e-6)
+    assert image.psf.fwhm == pytest.approx(1.3 / 0.396, rel=1e-6)
     assert "has no coordinates: pixels are taken to measure 0.396 arcsec" in caplog.text
 
 
@@ -219,4 +217,4 @@ def test_frames_are_nanomaggies_with_a_zeropoint_of_22_5(tmp_path):
     image = read_fits_image(path, zeropoint=22.5, gain=980.0, fwhm=1.3, sky=0.88)
     np.testing.assert_array_equal(image.image, data["image"])
     assert image.electrons_per_nmgy == 980
-    assert has_wing(image.psf_parameters[None])[0]
+    assert has_wing(image.psf.parameters[None])[0]

@@ -32,8 +32,8 @@ def simulated(data: Path, cluster: Cluster, chunks_per_task: int = 1) -> list[di
     paths = simulate(
         data / "many",
         "many",
-        default_fields(),
-        COUNTS,
+        fields=default_fields(),
+        counts=COUNTS,
         seed=5,
         cluster=cluster,
         images_per_chunk=40,
@@ -111,7 +111,13 @@ def test_failing_image_is_named_once_and_not_retried(tmp_path):
     object.__setattr__(broken, "marks", tmp_path / "marks")
     with pytest.raises(NpecatError) as caught:
         simulate(
-            tmp_path / "many", "many", broken, {"test": 2000}, 0, Cluster(), images_per_chunk=2000
+            tmp_path / "many",
+            "many",
+            fields=broken,
+            counts={"test": 2000},
+            seed=0,
+            cluster=Cluster(),
+            images_per_chunk=2000,
         )
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/many/test.zarr: image ") and "\n" not in message

@@ -9,12 +9,13 @@ from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model import psf
 from npecat_sim.model.catalog import COLUMNS
 from npecat_sim.model.prior import IMAGE_SIZE, CatalogPrior
+from npecat_sim.model.psf import Psf
 from npecat_sim.render import compiled
 from npecat_sim.render import galsim_renderer as render
 from npecat_sim.units import PIXEL_SCALE
 
-TYPICAL = SINGLE_FIELD.psf[0]
-SHARP = np.array([0.769, 2.27, 5.0, 3.0, 0.0385, 1e-7])
+TYPICAL = SINGLE_FIELD.psf_of(0)
+SHARP = Psf(0.769, 2.27, 5.0, 3.0, 0.0385, 1e-7)
 """The sharpest of 1,578 SDSS fields; its wing fit failed, as in a quarter of them."""
 
 SKY_SIGMA = np.sqrt(SINGLE_FIELD.sky * PIXEL_SCALE**2 / SINGLE_FIELD.electrons_per_nmgy)[0]
@@ -43,11 +44,11 @@ def source_table(*sources: dict[str, float]) -> dict[str, np.ndarray]:
     }
 
 
-def largest_error(sources, psf_parameters, sky_sigma=SKY_SIGMA, moved=0.0) -> float:
+def largest_error(sources, point, sky_sigma=SKY_SIGMA, moved=0.0) -> float:
     """Largest pixel error of the image of all sources, drawn ``moved`` pixels off, in sky sigma."""
-    exact = render.draw_sources(sources, psf_parameters, IMAGE_SIZE, render.EXACT)
+    exact = render.draw_sources(sources, point, IMAGE_SIZE, render.EXACT)
     sources = {**sources, "x": sources["x"] + np.float32(moved)}
-    fast = compiled.draw_sources(sources, psf_parameters, IMAGE_SIZE, sky_sigma)
+    fast = compiled.draw_sources(sources, point, IMAGE_SIZE, sky_sigma)
     return float(np.abs((fast - exact).sum(axis=0)).max(initial=0) / sky_sigma)
 
 
@@ -66,14 +67,14 @@ def test_images_of_real_fields_equal_galsim(sdss_dir):
     catalog = CatalogPrior().draw(seed=4, split="test", indices=range(len(columns)))
     r_band = 2
     for image, row in enumerate(columns):
-        parameters = np.array([row[f"PSF_{name.upper()}"][r_band] for name in psf.PARAMETERS])
+        parameters = Psf.of([row[f"PSF_{name.upper()}"][r_band] for name in psf.PARAMETERS])
         electrons_per_nmgy = row["GAIN"][r_band] / row["NMGYPERCOUNT"][r_band]
         sky_sigma = np.sqrt(row["SKY"][r_band] * PIXEL_SCALE**2 / electrons_per_nmgy)
         assert largest_error(catalog.sources(image), parameters, sky_sigma) < 0.01
 
 
 @pytest.mark.parametrize(
-    ("source", "psf_parameters"),
+    ("source", "point"),
     [
         pytest.param({"disk_half_light_radius": 35.0, "flux": 300.0}, TYPICAL, id="huge disk"),
         pytest.param({"bulge_half_light_radius": 12.0, "flux": 100.0}, TYPICAL, id="huge bulge"),
@@ -95,19 +96,19 @@ def test_images_of_real_fields_equal_galsim(sdss_dir):
         pytest.param({"is_galaxy": False, "flux": 1180.0}, SHARP, id="sharp star"),
     ],
 )
-def test_hard_source_equals_galsim(source, psf_parameters):
-    assert largest_error(source_table(source), psf_parameters) < 0.01
+def test_hard_source_equals_galsim(source, point):
+    assert largest_error(source_table(source), point) < 0.01
 
 
 def test_a_hundredth_of_a_pixel_is_noticed():
     assert largest_error(source_table({"flux": 100.0}), TYPICAL, moved=0.01) > 0.1
 
 
-@pytest.mark.parametrize("psf_parameters", [TYPICAL, SHARP])
-def test_unit_flux_within_the_calibration_radius(psf_parameters):
+@pytest.mark.parametrize("point", [TYPICAL, SHARP])
+def test_unit_flux_within_the_calibration_radius(point):
     size = 201
     star = source_table({"x": 100.3, "y": 99.6, "is_galaxy": False, "flux": 1000.0})
-    image = compiled.draw_sources(star, psf_parameters, size, SKY_SIGMA)[0]
+    image = compiled.draw_sources(star, point, size, SKY_SIGMA)[0]
     radius = np.hypot(*(np.indices(image.shape) - np.array([99.6, 100.3])[:, None, None]))
     assert image[radius < psf.CALIBRATION_RADIUS].sum() == pytest.approx(1000, rel=1e-3)
 

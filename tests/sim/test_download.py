@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from npecat.commands.fields import fields
 from npecat_sim.errors import NpecatError
-from npecat_sim.fields.library import import_fields
 from npecat_sim.surveys.sdss.download import ATTEMPTS, CACHE, download_fields
+from npecat_sim.surveys.sdss.fields import import_fields
 from tests.helpers.survey_files import photofield_data, write_frame, write_photofield
 
 PHOTOFIELD = "/301/94/photoField-000094-1.fits"

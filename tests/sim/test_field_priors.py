@@ -49,5 +49,5 @@ def test_small_library_leaves_nothing_to_hold_out(tmp_path):
 
 def test_one_field_needs_no_library():
     assert prior_fields(ONE, None) is SINGLE_FIELD
-    with pytest.raises(NpecatError, match="--fields belongs"):
+    with pytest.raises(NpecatError, match="takes no field library"):
         prior_fields(ONE, Path("any.fits"))

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from npecat.commands.fields import fields
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields import library
-from npecat_sim.fields.library import import_fields, load_library, save_library
+from npecat_sim.fields.library import load_library, save_library
 from npecat_sim.fields.sdss_statistics import default_fields, draw_fields
 from npecat_sim.fields.table import SCALARS, FieldTable
+from npecat_sim.surveys.sdss.fields import import_fields
 from tests.helpers.survey_files import (
     N_FIELDS,
     frame_data,
@@ -149,7 +150,7 @@ def set_pixel(index, value):
         (set_keyword(0, "NPECAT", "catalog"), "this is no field library"),
         (set_keyword(0, "FORMAT", 99), "FORMAT is 99"),
         (set_keyword(0, "SKYMAPS", 3), "HDU 6 is missing"),
-        (set_keyword(2, "FIELD", 999), "sky map of field 94/1/999, which is not in FIELDS"),
+        (set_keyword(2, "FIELD", 999), "sky map of field 94/1/999, not in FIELDS"),
         (set_keyword(4, "STEP", 0.5), "does not cover a field"),
         (
             lambda hdus: [hdus[4].header.set(n, hdus[2].header[n]) for n in library.IDENTITY],

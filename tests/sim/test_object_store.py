@@ -28,13 +28,13 @@ from npecat_sim.io import storage as files
 from npecat_sim.io.lock import locked
 from npecat_sim.io.storage import location
 from npecat_sim.simulation.cluster import Cluster
-from npecat_sim.simulation.simulate import prepare, run_task, settings_of, simulate
+from npecat_sim.simulation.simulate import prepare, run_task, simulate
 from npecat_sim.store import reader as store
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.verify import verify
 from npecat_train.data.cache import Streamed
 from npecat_train.data.loader import batches
-from tests.helpers.stores import write_store
+from tests.helpers.stores import small_settings, write_store
 
 HOLD = """
 import sys, time
@@ -114,7 +114,7 @@ def test_training_reads_a_bucket(copy, local):
     """The loader's batches, drawn ahead in a thread, are those of the folder's store."""
     for ours, theirs in zip(
         *(
-            batches(Streamed(store.Store(path, ""), torch.device("cpu")), 8, (0, 0))
+            batches(Streamed(store.Store(path), torch.device("cpu")), 8, (0, 0))
             for path in (copy, local)
         ),
         strict=True,
@@ -143,11 +143,11 @@ def test_killed_run_is_completed_to_the_same_bytes(bucket, tmp_path, monkeypatch
 
     before = changed()
     with pytest.raises(NpecatError, match=f"by process {process.pid} on .*lapses after 30 s"):
-        simulate(path.parent, "one", SINGLE_FIELD, counts, 0, Cluster())
+        simulate(path.parent, "one", fields=SINGLE_FIELD, counts=counts, seed=0, cluster=Cluster())
     monkeypatch.setattr(lease, "LAPSES_AFTER", 6.0)
     monkeypatch.setattr(lease, "SECONDS_BETWEEN_RENEWALS", 0.5)
     time.sleep(7)
-    simulate(path.parent, "one", SINGLE_FIELD, counts, 0, Cluster())
+    simulate(path.parent, "one", fields=SINGLE_FIELD, counts=counts, seed=0, cluster=Cluster())
     assert changed() == before, "finished chunks made again"
     whole = write_store(tmp_path, "test", 1500, images_per_chunk=500)
     assert digests(path) == digests(whole)
@@ -171,7 +171,7 @@ def test_missing_cut_and_longer_objects_are_named(copy):
             words = f"is cut short: {len(content[:kept])} bytes instead of {len(content)}"
         assert verify(copy) == [f"{name} {words}"]
         with pytest.raises(NpecatError, match=f"{copy} is not whole: {name} {words}; delete it"):
-            store.Store(copy, "")
+            store.Store(copy)
         files.write(copy / name, content)
     assert verify(copy) == []
 
@@ -186,16 +186,16 @@ def test_flipped_bit_and_stranger_are_named(copy):
         "images/c/7 is not in the manifest",
     ]
     with pytest.raises(NpecatError, match="array images is damaged"):
-        store.Store(copy, "").array("images")
+        store.Store(copy).array("images")
 
 
 def test_other_settings_are_refused_and_overwritten_on_request(copy, tmp_path):
     before = digests(copy)
-    options = (copy.parent, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    options = {"fields": SINGLE_FIELD, "counts": {"test": 10}, "seed": 0, "cluster": Cluster()}
     with pytest.raises(NpecatError, match="made with prior = many instead of one"):
-        simulate(*options)
+        simulate(copy.parent, "one", **options)
     assert digests(copy) == before
-    simulate(*options, overwrite=True)
+    simulate(copy.parent, "one", **options, overwrite=True)
     assert digests(copy) == digests(write_store(tmp_path, "test", 10, images_per_chunk=500))
 
 
@@ -204,7 +204,13 @@ def test_objects_that_are_no_store_are_spared(bucket):
     for overwrite in (False, True):
         with pytest.raises(NpecatError, match="not an npecat store; move it away"):
             simulate(
-                bucket / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), overwrite=overwrite
+                bucket / "one",
+                "one",
+                fields=SINGLE_FIELD,
+                counts={"test": 10},
+                seed=0,
+                cluster=Cluster(),
+                overwrite=overwrite,
             )
     assert files.sizes(bucket / "one/test.zarr") == {"thesis.txt": 4}
 
@@ -284,10 +290,12 @@ def test_simulate_stops_before_sealing_when_its_lease_is_gone(bucket, monkeypatc
     """All chunks are there and the next step would seal them, but another process may write."""
     monkeypatch.setattr(lease, "LAPSES_AFTER", 0.0)
     path = store.store_path(bucket / "one", "test")
-    for task in prepare(path, settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500)):
+    for task in prepare(path, small_settings(10, 500)):
         run_task(task, SINGLE_FIELD)
     with pytest.raises(NpecatError, match="the lock could not be renewed"):
-        simulate(path.parent, "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+        simulate(
+            path.parent, "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
+        )
     assert not store.is_sealed(path)
 
 
@@ -313,7 +321,7 @@ def test_of_two_that_take_a_lapsed_lease_one_gets_it(bucket, monkeypatch):
 
 def test_what_cannot_be_reached_is_said_in_one_line():
     for place, words in (
-        ("s3://no-such-bucket/x.zarr", "no store at s3://no-such-bucket/x.zarr; make it with"),
+        ("s3://no-such-bucket/x.zarr", "there is no store at s3://no-such-bucket/x.zarr"),
         ("memory://x.zarr", "memory:// is not supported; name a folder or s3://"),
     ):
         refused = CliRunner().invoke(npecat, ["info", place]).exception

@@ -8,7 +8,6 @@ import pytest
 from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.model import psf
 from npecat_sim.surveys.any_fits import read_fits_image
 from npecat_sim.surveys.image import PixelFlag
 from tests.helpers.survey_files import COORDINATES
@@ -42,7 +41,9 @@ def example(tmp_path, monkeypatch) -> dict[str, object]:
 
 def test_the_example_equals_the_generic_reader(example, tmp_path):
     image = example["image"]
-    generic = read_fits_image(tmp_path / "night-0001.fits", 25.0, 2.5, fwhm=1.3, sky=400.0)
+    generic = read_fits_image(
+        tmp_path / "night-0001.fits", zeropoint=25.0, gain=2.5, fwhm=1.3, sky=400.0
+    )
     dead = image.flags == PixelFlag.NO_DATA
     assert np.argwhere(dead).tolist() == [[3, 4]]
     assert np.argwhere(image.flags == PixelFlag.SATURATED).tolist() == [[5, 6]]
@@ -50,7 +51,7 @@ def test_the_example_equals_the_generic_reader(example, tmp_path):
     assert image.image[3, 4] == 0
     np.testing.assert_allclose(image.background, generic.background)
     assert image.electrons_per_nmgy == pytest.approx(generic.electrons_per_nmgy)
-    assert psf.fwhm(image.psf_parameters) == pytest.approx(1.3 / 0.396, rel=1e-6)
+    assert image.psf.fwhm == pytest.approx(1.3 / 0.396, rel=1e-6)
 
 
 @pytest.mark.parametrize(

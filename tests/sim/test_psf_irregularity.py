@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from npecat.cli import npecat
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.model import psf
+from npecat_sim.model.psf import Psf
 from npecat_sim.model.psf_irregularity import convolved, draw_kernel
 from npecat_sim.simulation.simulate import simulate_images
 from npecat_sim.store.reader import Store
@@ -20,7 +20,7 @@ Y, X = np.meshgrid(SIDE, SIDE, indexing="ij")
 
 
 def star(parameters):
-    return psf.profile(parameters, np.hypot(Y, X)).astype(np.float32)
+    return Psf.of(parameters).profile(np.hypot(Y, X)).astype(np.float32)
 
 
 def departure(parameters, kernel) -> float:
@@ -32,7 +32,9 @@ def departure(parameters, kernel) -> float:
 
 def test_departures_are_uniform_up_to_the_largest():
     fields, generator = default_fields(), np.random.default_rng(0)
-    found = np.array([departure(p, draw_kernel(p, LARGEST, generator)) for p in fields.psf[:200]])
+    found = np.array(
+        [departure(p, draw_kernel(Psf.of(p), LARGEST, generator)) for p in fields.psf[:200]]
+    )
     assert 0.95 * LARGEST < found.max() < 1.01 * LARGEST
     assert np.median(found) == pytest.approx(LARGEST / 2, rel=0.15)
 
@@ -41,7 +43,9 @@ def test_flux_and_centroid_stay_and_the_shape_does_not():
     parameters, generator = SINGLE_FIELD.psf[0], np.random.default_rng(1)
     before, axes = star(parameters), []
     for _ in range(50):
-        kernel = draw_kernel(parameters, LARGEST / 3, generator)  # no pixel becomes negative
+        kernel = draw_kernel(
+            Psf.of(parameters), LARGEST / 3, generator
+        )  # no pixel becomes negative
         assert kernel.sum() == pytest.approx(1)
         after = convolved(before[None], kernel)[0]
         assert after.min() >= 0 and after.sum() == pytest.approx(before.sum(), rel=1e-3)
@@ -55,7 +59,7 @@ def test_flux_and_centroid_stay_and_the_shape_does_not():
 def test_wings_have_lumps_as_far_as_ten_pixels():
     parameters, generator = SINGLE_FIELD.psf[0], np.random.default_rng(2)
     before = star(parameters)
-    kernels = [draw_kernel(parameters, LARGEST, generator) for _ in range(40)]
+    kernels = [draw_kernel(Psf.of(parameters), LARGEST, generator) for _ in range(40)]
     relative = [convolved(before[None], kernel)[0] / before - 1 for kernel in kernels]
     for radius in (6, 8, 10):
         ring = np.abs(np.hypot(Y, X) - radius) < 0.6
@@ -79,7 +83,7 @@ def test_the_command_keeps_it_in_the_store(tmp_path):
     options = ["simulate", "--prior", "one", "--n", "4", "--out", str(tmp_path), "--workers", "1"]
     done = CliRunner().invoke(npecat, [*options, "--psf-irregularity", "0.03"])
     assert done.exit_code == 0, done.output
-    assert Store(tmp_path / "train.zarr", "").settings["psf_irregularity"] == LARGEST
+    assert Store(tmp_path / "train.zarr").settings.psf_irregularity == LARGEST
     other = CliRunner().invoke(npecat, options)
     assert "psf_irregularity = 0.03 instead of 0.0;" in str(other.exception)
     assert CliRunner().invoke(npecat, [*options, "--psf-irregularity", "0.2"]).exit_code == 2

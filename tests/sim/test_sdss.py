@@ -10,7 +10,8 @@ from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import FIELD_SHAPE, SINGLE_FIELD
-from npecat_sim.surveys.sdss.photofield import read_frame_sky, read_photofield
+from npecat_sim.surveys.sdss.frame import read_frame_sky
+from npecat_sim.surveys.sdss.photofield import read_photofield
 from tests.helpers.survey_files import (
     N_FIELDS,
     PHOTOFIELD_COLUMNS,

@@ -36,7 +36,7 @@ def frame(tmp_path):
 
 def refusal(path, *arguments) -> str:
     with pytest.raises(NpecatError) as refused:
-        open_image(path, *arguments)
+        open_image(path, **dict(zip(("psf", "mask"), arguments, strict=False)))
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -69,7 +69,7 @@ def test_a_frame_gives_image_sky_and_coordinates(frame, suffix, pack):
 def test_psf_and_gain_come_from_the_photofield_beside_the_frame(frame, tmp_path):
     write_psfield(tmp_path)
     image = open_image(frame)
-    np.testing.assert_allclose(image.psf_parameters, PHOTOFIELD_PSF, rtol=1e-6)
+    np.testing.assert_allclose(image.psf.parameters, PHOTOFIELD_PSF, rtol=1e-6)
     calibration = small_frame_data()["calibration"].mean(dtype=np.float64)
     assert image.electrons_per_nmgy == pytest.approx(4.71 * 1.01 / calibration, rel=1e-6)
 
@@ -81,7 +81,7 @@ def test_without_a_photofield_the_psfield_serves_and_without_both_none(frame, tm
     assert "photoField-000094-1.fits or psField-000094-1-0012.fit" in message
     write_psfield(tmp_path)
     image = open_image(frame)
-    np.testing.assert_allclose(image.psf_parameters, PSFIELD_PSF, rtol=1e-6)
+    np.testing.assert_allclose(image.psf.parameters, PSFIELD_PSF, rtol=1e-6)
     calibration = small_frame_data()["calibration"].mean(dtype=np.float64)
     assert image.electrons_per_nmgy == pytest.approx(4.6 / calibration, rel=1e-6)
 
@@ -90,10 +90,10 @@ def test_a_psf_may_be_given_as_a_file_or_as_numbers(frame, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     image = open_image(frame, psf=str(write_psfield(elsewhere)))
-    np.testing.assert_allclose(image.psf_parameters, PSFIELD_PSF, rtol=1e-6)
+    np.testing.assert_allclose(image.psf.parameters, PSFIELD_PSF, rtol=1e-6)
     dark = image.background
     image = open_image(frame, psf=",".join(map(str, PSFIELD_PSF)))
-    np.testing.assert_array_equal(image.psf_parameters, PSFIELD_PSF)
+    np.testing.assert_array_equal(image.psf.parameters, PSFIELD_PSF)
     calibration = small_frame_data()["calibration"].mean()
     more = (1.8225 * 4.71 - 1.0 * 4.6) * calibration  # camera column 1 against the file's
     np.testing.assert_allclose(image.background - dark, more, rtol=1e-3)
@@ -158,7 +158,7 @@ def test_only_the_field_s_own_row_of_a_photofield_matters(frame, tmp_path):
     columns = photofield_data()
     columns["PSF_SIGMA1"][0, 2] = -1
     write_photofield(tmp_path, columns)
-    assert open_image(frame).psf_parameters[0] == pytest.approx(PHOTOFIELD_PSF[0])
+    assert open_image(frame).psf.parameters[0] == pytest.approx(PHOTOFIELD_PSF[0])
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_the_real_frame(sdss_dir):
         sdss_dir / "frame-r-000094-1-0012.fits.bz2",
         psf=str(sdss_dir / "psField-000094-1-0012.fit"),
     )
-    np.testing.assert_allclose(of_psfield.psf_parameters, image.psf_parameters, rtol=1e-6)
+    np.testing.assert_allclose(of_psfield.psf.parameters, image.psf.parameters, rtol=1e-6)
     assert of_psfield.electrons_per_nmgy == pytest.approx(image.electrons_per_nmgy)
     noise = np.sqrt(image.background / image.electrons_per_nmgy)
     chi = (image.image / noise)[image.flags == 0]

@@ -10,7 +10,6 @@ from scipy import stats
 
 from npecat.commands.fields import fields
 from npecat_sim.errors import NpecatError
-from npecat_sim.fields.library import import_fields
 from npecat_sim.fields.sdss_statistics import (
     DEFAULT_FIELDS,
     VARIABLES,
@@ -24,6 +23,7 @@ from npecat_sim.fields.sdss_statistics import (
 )
 from npecat_sim.fields.table import SCALARS
 from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.surveys.sdss.fields import import_fields
 from tests.helpers.survey_files import N_FIELDS, photofield_data, write_photofield
 
 SEEDS = (0, 1, 2, 3)

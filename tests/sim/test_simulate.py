@@ -16,10 +16,10 @@ from npecat.benchmarks.simulate import digests
 from npecat.cli import npecat
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import SINGLE_FIELD
+from npecat_sim.model.prior import PAPER_PRIOR
 from npecat_sim.simulation.cluster import Cluster
 from npecat_sim.simulation.simulate import RENDERERS, simulate, simulate_images
 from npecat_sim.store.reader import Store
-from npecat_sim.store.settings import PRIOR
 from npecat_sim.store.writer import RECEIPTS
 from tests.helpers.stores import write_store
 
@@ -37,7 +37,7 @@ def test_command_makes_stores_of_all_splits(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "282 images over 500 fields" in done.stdout
     for split, n_images in (("train", 210), ("validation", 30), ("test", 42)):
-        assert len(Store(tmp_path / f"data/many/{split}.zarr", "")) == n_images
+        assert len(Store(tmp_path / f"data/many/{split}.zarr")) == n_images
 
 
 def test_run_killed_twice_is_completed_to_the_same_bytes(tmp_path):
@@ -54,7 +54,7 @@ def test_run_killed_twice_is_completed_to_the_same_bytes(tmp_path):
                 time.sleep(0.01)
             os.killpg(process.pid, signal.SIGKILL)
         with pytest.raises(NpecatError, match="not finished"):
-            Store(store, "")
+            Store(store)
         finished = [receipt.stem for receipt in (store / RECEIPTS).glob("*.json")]
         images = [store / f"images/c/{chunk}/0/0" for chunk in finished]
         written = {path: written.get(path, path.stat().st_mtime_ns) for path in images}
@@ -96,7 +96,7 @@ def test_bright_star_carries_its_catalogued_flux():
 
 def test_both_renderers_give_the_same_image():
     compiled, galsim = (
-        simulate_images(SINGLE_FIELD, 3, "test", range(12), RENDERERS[renderer])
+        simulate_images(SINGLE_FIELD, 3, "test", range(12), draw=RENDERERS[renderer])
         for renderer in ("compiled", "galsim")
     )
     sky_sigma = np.sqrt(compiled.backgrounds / compiled.electrons_per_nmgy[:, None, None])
@@ -106,35 +106,47 @@ def test_both_renderers_give_the_same_image():
 
 def test_other_settings_under_the_same_name_are_refused(tmp_path):
     counts = {"test": 10}
-    simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 0, Cluster())
+    simulate(tmp_path / "one", "one", fields=SINGLE_FIELD, counts=counts, seed=0, cluster=Cluster())
     with pytest.raises(NpecatError, match=r"with seed = 0 instead of 1, renderer = .* instead of "):
-        simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 1, Cluster(), "galsim")
+        simulate(
+            tmp_path / "one",
+            "one",
+            fields=SINGLE_FIELD,
+            counts=counts,
+            seed=1,
+            cluster=Cluster(),
+            renderer="galsim",
+        )
 
 
 def test_density_is_of_the_store(tmp_path):
-    crowded = replace(PRIOR, density=3 * PRIOR.density)
-    options = (tmp_path / "one", "one", SINGLE_FIELD, {"test": 60}, 0, Cluster(), "compiled")
-    store = Store(simulate(*options, crowded)[0], "")
-    assert store.settings["catalog_prior"] == crowded.to_dict()
+    crowded = replace(PAPER_PRIOR, density=3 * PAPER_PRIOR.density)
+    options = {"fields": SINGLE_FIELD, "counts": {"test": 60}, "seed": 0, "cluster": Cluster()}
+    store = Store(simulate(tmp_path / "one", "one", **options, catalog_prior=crowded)[0])
+    assert store.settings.catalog_prior == crowded.to_dict()
     count = store.catalog().count
     assert abs(count.mean() - 12) < 4 * np.sqrt(12 / 60)
     with pytest.raises(NpecatError, match=r"catalog_prior.density = 0.001875 instead of 0.000625"):
-        simulate(*options)
+        simulate(tmp_path / "one", "one", **options)
 
 
 def test_finished_store_is_left_alone(tmp_path):
-    path = simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())[0]
+    path = simulate(
+        tmp_path / "one", "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
+    )[0]
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
-    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(
+        tmp_path / "one", "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
+    )
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--prior", "one", "--n", "10", "--fields", "lib.fits"], "--fields belongs to"),
+        (["--prior", "one", "--n", "10", "--fields", "lib.fits"], "takes no field library"),
         (["--prior", "many", "--n", "10", "--fields", "lib.fits"], "lib.fits"),
-        (["--prior", "one", "--n", "10", "--seed", "-4"], "--seed -4"),
+        (["--prior", "one", "--n", "10", "--seed", "-4"], "the seed -4"),
         (["--prior", "one", "--n", "0"], "nothing to simulate"),
     ],
 )

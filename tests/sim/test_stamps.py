@@ -6,13 +6,13 @@ import pytest
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.prior import CatalogPrior
-from npecat_sim.model.psf import profile
+from npecat_sim.model.psf import Psf
 from npecat_sim.render.compiled import draw_sources
 from npecat_sim.render.stamps import STAMP, draw_field
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
 
 SKY_SIGMA = 0.03
-PSF = SINGLE_FIELD.psf[0]
+PSF = SINGLE_FIELD.psf_of(0)
 
 
 def test_small_image_equals_the_sum_of_the_renderer():
@@ -35,7 +35,7 @@ def test_star_lies_where_it_should_even_outside(x, y):
     star["is_galaxy"] = np.array([False])
     image = draw_field(star, PSF, (200, 500), SKY_SIGMA)
     row, column = np.indices(image.shape)
-    expected = 500.0 * profile(PSF, np.hypot(row - y, column - x))
+    expected = 500.0 * PSF.profile(np.hypot(row - y, column - x))
     inside = np.maximum(np.abs(row - y), np.abs(column - x)) < STAMP // 2
     np.testing.assert_allclose(image[inside], expected[inside], atol=0.01 * SKY_SIGMA)
 
@@ -54,5 +54,7 @@ def test_little_light_lies_beyond_a_stamp():
     edge = np.array(STAMP // 2, dtype=float)
     for magnitude, limit in ((14, 0.0012), (12, 0.0072)):
         flux = flux_of_magnitude(magnitude)
-        left_out = [flux * profile(psf, edge) / s for psf, s in zip(fields.psf, sigma, strict=True)]
+        left_out = [
+            flux * Psf.of(psf).profile(edge) / s for psf, s in zip(fields.psf, sigma, strict=True)
+        ]
         assert 0.8 * limit < max(left_out) < limit

@@ -10,11 +10,11 @@ import zarr
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.simulation.simulate import prepare, run_task, settings_of, simulate_images
+from npecat_sim.simulation.simulate import prepare, run_task, simulate_images
 from npecat_sim.store import reader as store
 from npecat_sim.store import schema
 from npecat_sim.store import writer as store_writer
-from tests.helpers.stores import write_store
+from tests.helpers.stores import small_settings, write_store
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def copy(whole, tmp_path):
 
 
 def opened(path):
-    return store.Store(path, "npecat simulate --prior one --n 250")
+    return store.Store(path)
 
 
 def test_store_gives_back_what_was_simulated(whole):
@@ -50,17 +50,15 @@ def test_store_describes_itself(whole):
 
 
 def test_missing_store_names_the_command(tmp_path):
-    with pytest.raises(NpecatError, match=r"no store at .*npecat simulate --prior one --n 250"):
+    with pytest.raises(NpecatError, match=r"there is no store at .*"):
         opened(tmp_path / "one" / "test.zarr")
 
 
 def test_unfinished_store_is_refused(tmp_path):
     path = store.store_path(tmp_path / "one", "test")
-    tasks = prepare(path, settings_of("one", SINGLE_FIELD, "test", 50, 0, "compiled", 20))
+    tasks = prepare(path, small_settings(50, 20))
     run_task(tasks[0], SINGLE_FIELD)
-    with pytest.raises(
-        NpecatError, match=r"not finished.*npecat simulate --prior one .*--n-test 50"
-    ):
+    with pytest.raises(NpecatError, match="is not finished; complete it"):
         opened(path)
     assert store_writer.finished_chunks(path) == {0}
 
@@ -92,7 +90,7 @@ def test_other_format_version_is_refused(copy):
     metadata["attributes"]["format_version"] = 99
     (copy / "zarr.json").write_text(json.dumps(metadata))
     with pytest.raises(
-        NpecatError, match=f"store format 99, this npecat reads {schema.FORMAT_VERSION}"
+        NpecatError, match=f"store format 99, and this npecat reads {schema.FORMAT_VERSION}"
     ):
         opened(copy)
 

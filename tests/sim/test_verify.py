@@ -14,12 +14,12 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.simulation.cluster import Cluster
-from npecat_sim.simulation.simulate import prepare, run_task, settings_of, simulate
+from npecat_sim.simulation.simulate import prepare, run_task, simulate
 from npecat_sim.store import manifest
 from npecat_sim.store import reader as store
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.verify import verify
-from tests.helpers.stores import write_store
+from tests.helpers.stores import small_settings, write_store
 
 MAKE = "npecat simulate --prior many --n 0"
 N_PLACES = 60
@@ -41,7 +41,7 @@ def copy(whole, tmp_path):
 def unfinished(tmp_path):
     """A store with two of its three chunks."""
     path = store.store_path(tmp_path / "one", "test")
-    for task in prepare(path, settings_of("one", SINGLE_FIELD, "test", 25, 0, "compiled", 10))[:2]:
+    for task in prepare(path, small_settings(25, 10))[:2]:
         run_task(task, SINGLE_FIELD)
     return path
 
@@ -52,7 +52,7 @@ def files_of(path):
 
 def read_all(path):
     """Every array of a store, as the trainer and the evaluation read them."""
-    return store.Store(path, MAKE).batch(slice(None)).arrays()
+    return store.Store(path).batch(slice(None)).arrays()
 
 
 def refusal(path):
@@ -141,7 +141,7 @@ def test_exchanged_chunks_are_both_named(copy):
         if (copy / first).read_bytes() != (copy / second).read_bytes():
             assert {fault.split()[0] for fault in verify(copy)} == {first, second}
             with pytest.raises(NpecatError, match="is not whole"):
-                store.Store(copy, MAKE)
+                store.Store(copy)
         exchange(copy / first, copy / second)
     assert verify(copy) == []
 
@@ -176,7 +176,7 @@ def test_manifest_of_another_store_is_noticed(copy, tmp_path):
 
 
 def test_unfinished_store_is_refused_by_name(unfinished):
-    with pytest.raises(NpecatError, match=rf"{unfinished} is not finished; complete it with: npec"):
+    with pytest.raises(NpecatError, match=rf"{unfinished} is not finished; complete it"):
         verify(unfinished)
 
 
@@ -214,7 +214,13 @@ def test_store_without_its_manifest_is_completed_by_simulate(tmp_path):
     assert "is not finished" in refusal(path)
     chunk = json.loads((path / manifest.METADATA).read_text())["attributes"]["images_per_chunk"]
     simulate(
-        tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), images_per_chunk=chunk
+        tmp_path / "one",
+        "one",
+        fields=SINGLE_FIELD,
+        counts={"test": 10},
+        seed=0,
+        cluster=Cluster(),
+        images_per_chunk=chunk,
     )
     assert verify(path) == []
 
@@ -229,7 +235,7 @@ def test_damaged_settings_of_an_unfinished_store_end_in_one_line(unfinished):
         with suppress(NpecatError):
             store_writer.finished_chunks(unfinished)
         with pytest.raises(NpecatError):
-            store.Store(unfinished, MAKE)
+            store.Store(unfinished)
         metadata.write_bytes(content)
 
 

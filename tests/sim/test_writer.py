@@ -19,13 +19,13 @@ from npecat.benchmarks.simulate import digests
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.io.lock import locked
+from npecat_sim.model.prior import PAPER_PRIOR
 from npecat_sim.simulation.cluster import Cluster
 from npecat_sim.simulation.provenance import provenance_path
-from npecat_sim.simulation.simulate import Task, prepare, run_task, settings_of, simulate
+from npecat_sim.simulation.simulate import Task, prepare, run_task, simulate
 from npecat_sim.store import reader as store
 from npecat_sim.store import writer as store_writer
-from npecat_sim.store.settings import PRIOR
-from tests.helpers.stores import write_store
+from tests.helpers.stores import small_settings, write_store
 
 HOLD = """
 import sys, time
@@ -57,7 +57,14 @@ def test_second_writer_is_turned_away_and_a_dead_one_forgotten(tmp_path):
         assert who in done.stderr and not path.exists()
         holder.send_signal(signal.SIGKILL)
     assert str(holder.pid) in path.with_suffix(".lock").read_text()
-    simulate(tmp_path / "data" / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(
+        tmp_path / "data" / "one",
+        "one",
+        fields=SINGLE_FIELD,
+        counts={"test": 10},
+        seed=0,
+        cluster=Cluster(),
+    )
     assert store.is_sealed(path) and path.with_suffix(".lock").read_text() == ""
 
 
@@ -74,19 +81,39 @@ def test_a_run_holds_its_stores_to_its_end(tmp_path, monkeypatch):
     seal = store_writer.seal
     monkeypatch.setattr(store_writer, "seal", look)
     counts = {"train": 5, "test": 5}
-    assert simulate(tmp_path / "one", "one", SINGLE_FIELD, counts, 0, Cluster()) == refused
+    assert (
+        simulate(
+            tmp_path / "one", "one", fields=SINGLE_FIELD, counts=counts, seed=0, cluster=Cluster()
+        )
+        == refused
+    )
 
 
 def test_every_difference_is_shown_and_overwrite_replaces(tmp_path):
     path = write_store(tmp_path, "test", 10, images_per_chunk=500)
     before = digests(path)
     with pytest.raises(NpecatError) as caught:
-        simulate(tmp_path / "one", "one", SINGLE_FIELD, {"train": 20, "test": 20}, 1, Cluster())
+        simulate(
+            tmp_path / "one",
+            "one",
+            fields=SINGLE_FIELD,
+            counts={"train": 20, "test": 20},
+            seed=1,
+            cluster=Cluster(),
+        )
     message = str(caught.value)
     assert "seed = 0 instead of 1, n_images = 10 instead of 20; " in message
-    assert "--overwrite" in message and "\n" not in message
+    assert "replace it" in message and "\n" not in message
     assert digests(path) == before and not (tmp_path / "one" / "train.zarr").exists()
-    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 20}, 1, Cluster(), overwrite=True)
+    simulate(
+        tmp_path / "one",
+        "one",
+        fields=SINGLE_FIELD,
+        counts={"test": 20},
+        seed=1,
+        cluster=Cluster(),
+        overwrite=True,
+    )
     fresh = write_store(tmp_path / "fresh", "test", 20, seed=1, images_per_chunk=500)
     assert digests(path) == digests(fresh)
     assert list(path.parent.glob("test.zarr*")) == [path]
@@ -94,9 +121,9 @@ def test_every_difference_is_shown_and_overwrite_replaces(tmp_path):
 
 def test_nested_differences_have_dotted_names(tmp_path):
     path = store.store_path(tmp_path / "one", "test")
-    settings = settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500)
+    settings = small_settings(10, 500)
     prepare(path, settings)
-    settings["catalog_prior"]["star_flux"]["slope"] = 0.5
+    settings.catalog_prior["star_flux"]["slope"] = 0.5
     with pytest.raises(NpecatError, match=r"with catalog_prior\.star_flux\.slope = 0.469 instead"):
         prepare(path, settings)
 
@@ -106,7 +133,15 @@ def test_overwrite_spares_what_is_no_store(tmp_path):
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
     with pytest.raises(NpecatError, match="not an npecat store; move it away"):
-        simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(), overwrite=True)
+        simulate(
+            tmp_path / "one",
+            "one",
+            fields=SINGLE_FIELD,
+            counts={"test": 10},
+            seed=0,
+            cluster=Cluster(),
+            overwrite=True,
+        )
     assert mine.read_text() == "mine"
 
 
@@ -116,19 +151,28 @@ def test_sealing_clears_what_killed_runs_left(tmp_path):
     whole = digests(path)
     (path / store_writer.RECEIPTS).mkdir()
     (path / store_writer.RECEIPTS / "0.json").write_text("{}")
-    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(
+        tmp_path / "one", "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
+    )
     assert digests(path) == whole
     unfinished = store.store_path(tmp_path / "unfinished" / "one", "test")
-    prepare(unfinished, settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500))
+    prepare(unfinished, small_settings(10, 500))
     (unfinished / "images" / "0.1234.partial").write_text("half")
-    simulate(tmp_path / "unfinished" / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(
+        tmp_path / "unfinished" / "one",
+        "one",
+        fields=SINGLE_FIELD,
+        counts={"test": 10},
+        seed=0,
+        cluster=Cluster(),
+    )
     assert digests(unfinished) == whole
 
 
 def unfinished_store(data: Path) -> tuple[Path, list[Task]]:
     """A store with one of its two chunks, and the tasks of both."""
     path = store.store_path(data / "one", "test")
-    tasks = prepare(path, settings_of("one", SINGLE_FIELD, "test", 20, 0, "compiled", 10))
+    tasks = prepare(path, small_settings(20, 10))
     run_task(tasks[0], SINGLE_FIELD)
     return path, tasks
 
@@ -182,9 +226,9 @@ def test_task_of_an_earlier_run_writes_nothing_into_the_store_that_replaced_it(t
 
 def test_chunk_without_any_source_is_written(tmp_path):
     """All its catalog is padding, which Zarr would leave out by default."""
-    seed = next(s for s in itertools.count() if PRIOR.draw(s, "test", range(1)).count == 0)
+    seed = next(s for s in itertools.count() if PAPER_PRIOR.draw(s, "test", range(1)).count == 0)
     path = write_store(tmp_path, "test", 1, seed=seed, images_per_chunk=1)
-    assert store.Store(path, "").catalog().count == 0
+    assert store.Store(path).catalog().count == 0
 
 
 @pytest.fixture
@@ -223,14 +267,23 @@ def test_full_disk_is_said_in_one_line_and_the_run_completes_later(tmp_path, sma
 
 def test_provenance_says_who_when_and_with_what(tmp_path):
     path = store.store_path(tmp_path / "one", "test")
-    prepare(path, settings_of("one", SINGLE_FIELD, "test", 10, 0, "compiled", 500))
+    prepare(path, small_settings(10, 500))
     provenance_path(path).write_text(json.dumps({"runs": [{"end": None}]}))
-    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster(workers=3))
+    simulate(
+        tmp_path / "one",
+        "one",
+        fields=SINGLE_FIELD,
+        counts={"test": 10},
+        seed=0,
+        cluster=Cluster(workers=3),
+    )
     killed, run = json.loads(provenance_path(path).read_text())["runs"]
     assert killed["end"] is None and run["end"] >= run["start"]
     assert (run["user"], run["host"]) == (getpass.getuser(), socket.gethostname())
     assert run["versions"]["galsim"] == version("galsim") and run["cluster"]["workers"] == 3
     assert run["command"] == shlex.join(sys.orig_argv)
     before = provenance_path(path).read_bytes()
-    simulate(tmp_path / "one", "one", SINGLE_FIELD, {"test": 10}, 0, Cluster())
+    simulate(
+        tmp_path / "one", "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
+    )
     assert provenance_path(path).read_bytes() == before, "a run that made nothing is on record"

@@ -25,7 +25,7 @@ from npecat_train.data import loader
 
 loader.CHUNKS_PER_BUFFER = 2
 for path in sys.argv[2:]:
-    store = Store(Path(path), "")
+    store = Store(Path(path))
     home = choose_home([store], CPU, sys.argv[1], passes=2)
     for batch in loader.batches(open_images(store, CPU, home), 16, (0, 0)):
         pass
@@ -36,7 +36,7 @@ for path in sys.argv[2:]:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     path = write_store(tmp_path_factory.mktemp("data"), "train", 130, images_per_chunk=10)
-    return Store(path, "")
+    return Store(path)
 
 
 def test_kept_images_are_the_streamed_ones_in_the_same_order(store, monkeypatch):
@@ -99,9 +99,11 @@ def test_what_is_read_once_is_not_kept(store):
 
 def test_cache_that_cannot_be_is_refused(store, monkeypatch):
     monkeypatch.setattr(cache, "free_bytes", lambda device: bytes_of(store))
-    with pytest.raises(NpecatError, match=r"--cache ram: .* needs 0.01 GB of memory, 0.00 GB may"):
+    with pytest.raises(
+        NpecatError, match=r"cache is ram: .* needs 0.01 GB of memory, and 0.00 GB may"
+    ):
         choose_home([store], CPU, "ram", passes=2)
-    with pytest.raises(NpecatError, match="--cache gpu: there is no GPU"):
+    with pytest.raises(NpecatError, match="cache is gpu, and there is no GPU"):
         choose_home([store], CPU, "gpu", passes=2)
 
 
@@ -109,7 +111,7 @@ def test_memory_stays_flat_on_a_larger_store(tmp_path):
     """Seven times the images take no more memory, unless they are kept."""
     sizes = (320, 2240)
     stores = [write_store(tmp_path / str(n), "train", n) for n in sizes]
-    larger_by = bytes_of(Store(stores[1], "")) - bytes_of(Store(stores[0], ""))
+    larger_by = bytes_of(Store(stores[1])) - bytes_of(Store(stores[0]))
 
     def growth(kept: str) -> int:
         """Bytes by which the peak memory of a process rises from the small store to the large."""

@@ -26,7 +26,7 @@ def short_trial(monkeypatch):
 
 
 def test_a_plan_scales_the_trial_up(data):
-    stores = [Store(data / "many" / f"{split}.zarr", "") for split in ("train", "validation")]
+    stores = [Store(data / "many" / f"{split}.zarr") for split in ("train", "validation")]
     settings = trainer.run_settings("psf_aware", stores[0], epochs=7, batch_size=16)
     cost = plan(settings, *stores, CPU, "ram")
     network = settings.build_network()

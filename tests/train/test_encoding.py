@@ -9,6 +9,7 @@ from npecat_eval.catalog.store_catalog import images_for
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Contents, Store
 from npecat_train import checkpoint
+from npecat_train.model import TileModel
 from npecat_train.network.encoding import Encoding
 from npecat_train.training.loop import run_settings
 from tests.helpers.stores import write_store
@@ -16,13 +17,13 @@ from tests.helpers.stores import write_store
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Store:
-    return Store(write_store(tmp_path_factory.mktemp("data"), "test", 20), "")
+    return Store(write_store(tmp_path_factory.mktemp("data"), "test", 20))
 
 
 def test_store_of_the_same_encoding_is_taken(store):
     settings = run_settings("psf_aware", store, epochs=1)
     network = settings.build_network()
-    assert sum(len(batch) for batch in images_for(network, settings, store)) == 20
+    assert sum(len(batch) for batch in images_for(TileModel(network, settings), store)) == 20
 
 
 def saved(store, path, **change):
@@ -42,9 +43,10 @@ def saved(store, path, **change):
     ],
 )
 def test_store_of_another_encoding_is_refused(store, tmp_path, change, reason):
-    network, settings = checkpoint.load_network(saved(store, tmp_path / "best", **change))
+    model = TileModel.load(saved(store, tmp_path / "best", **change))
+    network, settings = model.network, model.settings
     with pytest.raises(NpecatError, match=rf"test.zarr does not suit .*{reason}"):
-        images_for(network, settings, store)
+        images_for(TileModel(network, settings), store)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_store_of_another_encoding_is_refused(store, tmp_path, change, reason):
 def test_network_of_other_inputs_or_tiles_is_refused(store, tmp_path, change, reason):
     path = saved(store, tmp_path / "best", **change)
     with pytest.raises(NpecatError, match=rf"best holds a network .*{reason}"):
-        checkpoint.load_network(path)
+        TileModel.load(path)
 
 
 def test_encoding_is_read_off_the_store(store):
@@ -67,5 +69,5 @@ def test_encoding_is_read_off_the_store(store):
     before = about.read_bytes()
     content["attributes"]["description"] = "PSF in the order b, p0"
     about.write_text(json.dumps(content))
-    assert Encoding.of(Contents(store.path, "")).psf == "PSF in the order b, p0"
+    assert Encoding.of(Contents(store.path)).psf == "PSF in the order b, p0"
     about.write_bytes(before)

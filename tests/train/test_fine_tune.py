@@ -14,6 +14,7 @@ from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, LOG
 from npecat_train.data.cache import CPU, Streamed
 from npecat_train.data.loader import batches
+from npecat_train.model import TileModel
 from npecat_train.network.tile_network import NetworkSize
 from npecat_train.training import loop as trainer
 from npecat_train.training import run_folder as run
@@ -35,7 +36,7 @@ def stores(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     crowded = write_store(data, "train", 96, prior="many", seed=1, density=0.003)
     return [
-        Store(path, "")
+        Store(path)
         for path in (crowded, write_store(data, "train", 48), write_store(data, "validation", 16))
     ]
 
@@ -61,15 +62,14 @@ def two_passes(stores, tmp_path_factory):
 
 def test_goes_on_from_those_weights_and_their_standardisation(stores, trained, tmp_path):
     best = train(stores[1], stores[2], tmp_path / "next", trained)
-    _, first = checkpoint.load_network(trained)
-    _, settings = checkpoint.load_network(best)
+    first = TileModel.load(trained).settings
+    settings = TileModel.load(best).settings
     assert settings.standardisation == first.standardisation
     assert settings.store_digest == stores[1].digest != first.store_digest
 
     def loss(path):
-        network, settings = checkpoint.load_network(path)
         of_images = negative_log_likelihoods(
-            network, settings, batches(Streamed(stores[2], CPU), 16)
+            TileModel.load(path), batches(Streamed(stores[2], CPU), 16)
         )
         return sum(losses.mean() for losses in of_images.values())
 

@@ -40,7 +40,7 @@ MOMENTS = {
 def train(data: Path, folder: Path) -> None:
     run.CHECKPOINT_EVERY, loader.CHUNKS_PER_BUFFER = 2, 2  # of 4 steps and chunks an epoch
     trainer.NETWORKS["default"] = SMALL
-    stores = [Store(data / "one" / f"{split}.zarr", "") for split in ("train", "validation")]
+    stores = [Store(data / "one" / f"{split}.zarr") for split in ("train", "validation")]
     settings = trainer.run_settings("psf_aware", stores[0], epochs=2, batch_size=16)
     trainer.train(settings, *stores, folder, torch.device("cpu"))
 

@@ -39,7 +39,7 @@ class Operations(TorchDispatchMode):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return Store(write_store(tmp_path_factory.mktemp("data"), "train", 48), "")
+    return Store(write_store(tmp_path_factory.mktemp("data"), "train", 48))
 
 
 @pytest.fixture
@@ -87,12 +87,18 @@ def test_held_batch_norm_keeps_its_statistics_and_the_weights_move(store, settin
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # its own
-def test_compiled_step_equals_the_plain_one(store, settings, monkeypatch):
+@pytest.mark.parametrize("n_lanes", [1, 2])
+def test_compiled_step_equals_the_plain_one(store, settings, monkeypatch, n_lanes):
+    settings = replace(settings, batch_size=16)
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(n_lanes)
     plain = Learner(settings, CPU, n_steps=3)
     monkeypatch.setattr(learner, "LEAST_COMPILED_STEPS", 3)
     compiled = Learner(settings, CPU, n_steps=3)
-    assert plain._whole_batch_network is plain.network
-    assert compiled._whole_batch_network is not compiled.network
+    torch.set_num_threads(n_threads)
+    networks = compiled.lanes.networks
+    assert len(networks) == n_lanes and plain._whole_batch_networks is plain.lanes.networks
+    assert not set(compiled._whole_batch_networks) & set(networks)
     for batch in batches(Streamed(store, CPU), 16):
         for hold in (False, True):
             losses = [one.step(batch, 1e-3, hold) for one in (plain, compiled)]

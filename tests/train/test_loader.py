@@ -17,7 +17,7 @@ from tests.helpers.stores import write_store
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     path = write_store(tmp_path_factory.mktemp("data"), "train", 130, images_per_chunk=10)
-    return Store(path, "")
+    return Store(path)
 
 
 @pytest.fixture(params=["streamed", "resident"])

@@ -17,6 +17,7 @@ from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, LOG, SETTINGS
 from npecat_train.data.cache import Streamed
 from npecat_train.data.loader import batches
+from npecat_train.model import TileModel
 from npecat_train.network.tile_network import NetworkSize
 from npecat_train.training import loop as trainer
 from npecat_train.training import run_folder as run
@@ -31,7 +32,7 @@ CPU = torch.device("cpu")
 def stores(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     paths = [write_store(data, split, n) for split, n in (("train", 120), ("validation", 30))]
-    return [Store(path, "") for path in paths]
+    return [Store(path) for path in paths]
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +71,10 @@ def test_loss_falls_and_everything_is_written(stores, tmp_path):
     assert float(rows[-1]["train"]) < float(rows[0]["train"])
     settings = json.loads((tmp_path / SETTINGS).read_text())
     assert settings["variant"] == "psf_aware" and settings["store_digest"] == stores[0].digest
-    network, read = checkpoint.load_network(tmp_path / BEST)
+    model = TileModel.load(tmp_path / BEST)
+    read = model.settings
     assert read.to_json() == settings
-    of_images = negative_log_likelihoods(network, read, batches(Streamed(stores[1], CPU), 7))
+    of_images = negative_log_likelihoods(model, batches(Streamed(stores[1], CPU), 7))
     assert all(len(losses) == len(stores[1]) for losses in of_images.values())
     assert sum(losses.mean() for losses in of_images.values()) == pytest.approx(best, rel=1e-3)
 
@@ -82,7 +84,7 @@ def test_loss_falls_and_everything_is_written(stores, tmp_path):
 )
 def test_other_variants_and_families_train_too(stores, tmp_path, variant, flux):
     assert train(stores, tmp_path, epochs=1, variant=variant, flux=flux) < 1000
-    _, settings = checkpoint.load_network(tmp_path / BEST)
+    settings = TileModel.load(tmp_path / BEST).settings
     assert settings.variant == variant and not settings.use_psf and settings.flux == flux
 
 
@@ -179,24 +181,24 @@ def test_damaged_checkpoints_are_refused(stores, tmp_path):
     bad = {**tensors, "head.bias": torch.full_like(tensors["head.bias"], torch.nan)}
     checkpoint.save(path, bad, settings, state)
     with pytest.raises(NpecatError, match=r"head.bias are not finite"):
-        checkpoint.load_network(path)
+        TileModel.load(path)
 
     checkpoint.save(path, {**tensors, "head.bias": torch.zeros(3)}, settings, state)
     with pytest.raises(NpecatError, match=r"does not fit its own settings: .*head.bias"):
-        checkpoint.load_network(path)
+        TileModel.load(path)
 
     checkpoint.save(path, tensors, replace(settings, format_version=99), state)
     with pytest.raises(NpecatError, match="checkpoint format 99"):
-        checkpoint.load_network(path)
+        TileModel.load(path)
 
     save_file(tensors, path)  # of somebody else
     with pytest.raises(NpecatError, match="not a whole npecat checkpoint"):
-        checkpoint.load_network(path)
+        TileModel.load(path)
 
     checkpoint.save(path, tensors, settings, state)
     os.truncate(path, 5000)
     with pytest.raises(NpecatError, match="not a whole npecat checkpoint"):
-        checkpoint.load_network(path)
+        TileModel.load(path)
 
 
 def test_damaged_state_is_not_resumed(stores, tmp_path):

@@ -27,7 +27,7 @@ TURNS = [(turns, flip) for turns in range(4) for flip in (False, True)]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return Store(write_store(tmp_path_factory.mktemp("data"), "train", 16, prior="many"), "")
+    return Store(write_store(tmp_path_factory.mktemp("data"), "train", 16, prior="many"))
 
 
 @pytest.fixture(scope="module")

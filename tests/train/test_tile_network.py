@@ -7,10 +7,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from npecat.experiments.networks import CANDIDATES
-from npecat_train.checkpoint import RunSettings
 from npecat_train.network.inputs import Standardisation, asinh, network_inputs
 from npecat_train.network.tile_network import NETWORKS, ConvBlock
 from npecat_train.posterior.tile_posterior import TilePosterior, initial_outputs
+from npecat_train.settings import RunSettings
 from tests.helpers.survey_images import ENCODING
 
 STANDARD = Standardisation((1.0,) * 6, (2.0,) * 6, 6.8, 0.2)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from scipy import stats
 
-from npecat_train.checkpoint import RunSettings
 from npecat_train.data.batch import TrainingBatch
 from npecat_train.model import image_losses, tile_posterior
 from npecat_train.network.inputs import Standardisation, network_inputs
@@ -14,6 +13,7 @@ from npecat_train.network.tile_network import NetworkSize
 from npecat_train.posterior.factors import FLUX, POSITION, SOURCE, TYPE
 from npecat_train.posterior.tile_catalog import tile_catalog
 from npecat_train.posterior.tile_posterior import TilePosterior, initial_outputs
+from npecat_train.settings import RunSettings
 from tests.helpers.survey_images import ENCODING
 
 

@@ -14,16 +14,16 @@ from npecat.experiments.export_weights import export_weights
 from npecat_eval.catalog.blocks import field_posterior
 from npecat_sim.errors import NpecatError
 from npecat_train import checkpoint
-from npecat_train.checkpoint import load_network
+from npecat_train.model import TileModel
 from npecat_train.network.tile_network import NETWORKS
 from npecat_train.weights import DEFAULT_WEIGHTS, digest, digest_path
-from tests.helpers.survey_images import random_network, survey_image
+from tests.helpers.survey_images import random_model, survey_image
 
 
 @pytest.fixture
 def saved(tmp_path):
     """A run folder with weights; their tensors and settings."""
-    settings = random_network()[1]
+    settings = random_model().settings
     network = settings.build_network()
     torch.nn.init.normal_(network.head.weight)
     tensors = network.state_dict()
@@ -37,7 +37,8 @@ def test_package_carries_weights_of_a_psf_aware_network_with_their_digest():
         digest(DEFAULT_WEIGHTS),
         DEFAULT_WEIGHTS.name,
     ]
-    network, settings = load_network(DEFAULT_WEIGHTS)
+    model = TileModel.load(DEFAULT_WEIGHTS)
+    network, settings = model.network, model.settings
     assert settings.variant == "psf_aware"
     assert {weights.dtype for weights in network.parameters()} == {torch.float32}
 
@@ -56,7 +57,7 @@ def test_exported_weights_say_nearly_the_same(saved):
         assert torch.allclose(stored[name].to(tensor.dtype), tensor, rtol=2**-11, atol=1e-7)
     image = survey_image(80, 80)
     whole, small = (
-        field_posterior(*load_network(folder / name), image)
+        field_posterior(TileModel.load(folder / name), image)
         for name in (checkpoint.BEST, "small.safetensors")
     )
     difference = (small.source.logit - whole.source.logit).abs().max()
@@ -70,7 +71,7 @@ def test_network_too_large_for_the_package_is_refused(saved):
     checkpoint.save(folder / checkpoint.BEST, weights, wide, {})
     out = folder / "small.safetensors"
     done = CliRunner().invoke(export_weights, [str(folder), "-o", str(out)])
-    assert isinstance(done.exception, NpecatError) and "smaller --network" in str(done.exception)
+    assert isinstance(done.exception, NpecatError) and "smaller network" in str(done.exception)
     assert not out.exists()
 
 
@@ -78,12 +79,12 @@ def test_flipped_bit_is_found_by_the_digest(saved):
     folder, *_ = saved
     path = folder / checkpoint.BEST
     digest_path(path).write_text(f"{digest(path)}  {path.name}\n")
-    load_network(path)
+    TileModel.load(path)
     content = bytearray(path.read_bytes())
     content[-9] ^= 1
     path.write_bytes(content)
     with pytest.raises(NpecatError, match=r"best.safetensors is not what best.sha256 says"):
-        load_network(path)
+        TileModel.load(path)
 
 
 class Trap:
@@ -97,7 +98,7 @@ def test_checkpoint_that_holds_code_is_refused_and_not_run(tmp_path):
     path = tmp_path / "best.safetensors"
     path.write_bytes(pickle.dumps(Trap()))
     with pytest.raises(NpecatError, match="not a whole npecat checkpoint"):
-        load_network(path)
+        TileModel.load(path)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
@@ -108,7 +109,7 @@ def test_weights_that_are_not_finite_are_refused(saved, dtype, value):
     tensors["stem.0.0.weight"][1, 1, 2, 2] = value
     checkpoint.save(folder / checkpoint.BEST, tensors, settings, {})
     with pytest.raises(NpecatError, match=r"stem\.0\.0\.weight are not finite"):
-        load_network(folder / checkpoint.BEST)
+        TileModel.load(folder / checkpoint.BEST)
 
 
 def spoilt(settings, place: str, value) -> dict:
@@ -150,7 +151,7 @@ def test_settings_that_do_not_fit_are_refused_in_little_memory(saved, place, val
     path.write_bytes(to_bytes(tensors, metadata))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(NpecatError) as error:
-        load_network(path)
+        TileModel.load(path)
     assert "best.safetensors" in str(error.value) and "\n" not in str(error.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
@@ -167,4 +168,4 @@ def test_tensors_that_do_not_fit_are_refused(saved, change):
         tensors["head.bias"] = torch.zeros(3)
     checkpoint.save(folder / checkpoint.BEST, tensors, settings, {})
     with pytest.raises(NpecatError, match=r"best.safetensors does not fit its own settings"):
-        load_network(folder / checkpoint.BEST)
+        TileModel.load(folder / checkpoint.BEST)

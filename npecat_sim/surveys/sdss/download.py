@@ -18,7 +18,8 @@ from astropy.utils.data import clear_download_cache, download_file
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.fits import open_fits
 from npecat_sim.io.storage import replacing, writing
-from npecat_sim.surveys.sdss.photofield import photofield_of, read_frame_sky
+from npecat_sim.surveys.sdss.frame import read_frame_sky
+from npecat_sim.surveys.sdss.photofield import photofield_of
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The six-parameter PSF and the detector of one SDSS field, r band, from a file or from numbers.
 
-Formats: photoField, see npecat_sim/surveys/sdss/photofield.py; psField, https://classic.sdss.org/dr7/dm/flatFiles/
+Formats: photoField, see photofield.py; psField, https://classic.sdss.org/dr7/dm/flatFiles/
 psField.html, whose HDU 6 is a table of one row with the same numbers in lower case.
 """
 
@@ -12,8 +12,7 @@ from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.fits import column, data_at, open_fits
-from npecat_sim.model import psf
-from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.model.psf import PARAMETERS, Psf
 from npecat_sim.surveys.sdss.photofield import BANDS, photofield_of
 
 GAIN = (4.71, 4.6, 4.72, 4.76, 4.725, 4.895)
@@ -31,9 +30,9 @@ Identity = tuple[int, int, int]
 
 
 class FieldOptics(NamedTuple):
-    """psf: float64 (6,), see psf.PARAMETERS. gain: electrons per count. dark_variance: counts^2."""
+    """The PSF of a field, gain in electrons per count, and dark variance in counts squared."""
 
-    psf: np.ndarray
+    psf: Psf
     gain: float
     dark_variance: float
 
@@ -47,11 +46,11 @@ def field_optics(source: str, identity: Identity) -> FieldOptics:
     path = Path(source)
     if "," in source and not path.exists():
         detector = identity[1] - 1
-        return FieldOptics(psf.from_text(source), GAIN[detector], DARK_VARIANCE[detector])
+        return FieldOptics(Psf.from_text(source), GAIN[detector], DARK_VARIANCE[detector])
     with open_fits(path, "give the field's photoField or psField file, or six numbers") as hdus:
         read = _of_psfield if len(hdus) > PSFIELD_TABLE else _of_photofield
         optics = read(hdus, identity)
-        psf.check(optics.psf, "r band")
+        optics.psf.check("r band")
         for name in ("gain", "dark_variance"):
             value = getattr(optics, name)
             if not (np.isfinite(value) and value > 0):
@@ -67,7 +66,7 @@ def _of_photofield(hdus: fits.HDUList, identity: Identity) -> FieldOptics:
     if not is_good[rows[0]]:
         raise NpecatError(f"HDU 1, row {rows[0]}: PHOTO_STATUS is not 0, SDSS found no good PSF")
     row = rows[0]
-    return FieldOptics(table.psf[row], float(table.gain[row]), float(table.dark_variance[row]))
+    return FieldOptics(table.psf_of(row), float(table.gain[row]), float(table.dark_variance[row]))
 
 
 def _of_psfield(hdus: fits.HDUList, identity: Identity) -> FieldOptics:
@@ -84,5 +83,5 @@ def _of_psfield(hdus: fits.HDUList, identity: Identity) -> FieldOptics:
     def band(name: str) -> float:
         return float(column(table, name, (len(BANDS),))[0, BANDS.index("r")])
 
-    parameters = np.array([band(f"psf_{name}") for name in PARAMETERS])
-    return FieldOptics(parameters, band("gain"), band("dark_variance"))
+    psf = Psf.of(band(f"psf_{name}") for name in PARAMETERS)
+    return FieldOptics(psf, band("gain"), band("dark_variance"))

@@ -8,23 +8,23 @@ import torch
 
 from npecat_eval.catalog.blocks import field_posterior
 from npecat_eval.catalog.decode import decode
-from npecat_eval.catalog.survey_catalog import catalog_image
+from npecat_eval.catalog.reading import ImageReading
 from npecat_sim.surveys.image import PixelFlag
 from npecat_train.network.tile_network import NETWORKS, NetworkSize
-from tests.helpers.survey_images import random_network, survey_image
+from tests.helpers.survey_images import random_model, survey_image
 from tests.train.test_tile_network import settings as untrained
 
 
 @pytest.fixture(scope="module")
 def trained():
-    return random_network()
+    return random_model()
 
 
 @pytest.mark.parametrize("block_tiles", [7, 16, 30])
 def test_catalog_does_not_depend_on_how_the_image_is_cut(trained, block_tiles):
     image = survey_image(150, 221)
     whole, cut = (
-        decode(field_posterior(*trained, image, tiles)).detections for tiles in (512, block_tiles)
+        decode(field_posterior(trained, image, tiles)).detections for tiles in (512, block_tiles)
     )
     assert len(cut) == len(whole) > 30
     for name in ("x", "y"):
@@ -61,10 +61,10 @@ def test_positions_are_pixels_of_the_whole_image(trained):
         background=image.background[40:, 20:],
         flags=image.flags[40:, 20:],
     )
-    reach = 4 * (trained[1].network.reach + 1)
+    reach = 4 * (trained.settings.network.reach + 1)
     found = []
     for source, (dx, dy) in ((image, (0, 0)), (moved, (20, 40))):
-        catalog = catalog_image(*trained, source).detections
+        catalog = ImageReading.of(source, trained).catalog().detections
         x, y = catalog.x + dx, catalog.y + dy
         inside = (np.minimum(x - 20, 240 - x) > reach) & (np.minimum(y - 40, 200 - y) > reach)
         found.append(np.column_stack([x, y])[inside])
@@ -73,12 +73,12 @@ def test_positions_are_pixels_of_the_whole_image(trained):
 
 def test_nothing_is_found_where_there_is_no_data(trained, caplog):
     image = survey_image(122, 150)  # 122 rows: the last tiles are half padding
-    every = catalog_image(*trained, image).detections
+    every = ImageReading.of(image, trained).catalog().detections
     assert (every.y < 121.5).all() and (every.x < 149.5).all()
     flags = image.flags.copy()
     flags[30:60, 20:90] = PixelFlag.NO_DATA | PixelFlag.SATURATED
     flags[80:, 100:] = PixelFlag.SATURATED
-    kept = catalog_image(*trained, replace(image, flags=flags)).detections
+    kept = ImageReading.of(replace(image, flags=flags), trained).catalog().detections
     x, y = np.rint(every.x).astype(int), np.rint(every.y).astype(int)
     has_data = flags[y, x] & PixelFlag.NO_DATA == 0
     assert 0 < has_data.sum() < len(every)

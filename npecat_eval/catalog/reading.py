@@ -1,7 +1,7 @@
-"""The catalog of a whole survey image, and draws of it.
+"""What a model predicts for a whole survey image, in one pass.
 
 A source whose place holds no data is left out, wherever the network puts it: where the reader put
-zeros there is nothing that could speak for one. The number of these is logged.
+zeros nothing is known of any source. The number of these is logged.
 """
 
 import logging
@@ -21,19 +21,32 @@ from npecat_eval.catalog.decode import (
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_eval.catalog.samples import CatalogDraws, draw_catalogs
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
-from npecat_train.checkpoint import RunSettings
-from npecat_train.network.tile_network import TileNetwork
+from npecat_train.model import TileModel
 from npecat_train.posterior.tile_posterior import TilePosterior
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FieldReading:
-    """What a network says of a whole image: of each tile, and of neighbouring tiles together."""
+class ImageReading:
+    """The posterior of a whole image: of each tile, and of neighbouring tiles together."""
 
     tiles: TilePosterior
     joined: JoinedTiles
+
+    @classmethod
+    def of(cls, image: SurveyImage, model: TileModel) -> "ImageReading":
+        """The posterior of a survey image of any size, without sources that have no data."""
+        tiles = field_posterior(model, image)
+        joined = join(tiles)
+        has_data = _has_data(tiles, image)
+        n_lost = int((joined.located[~has_data] > DETECTION_THRESHOLD).sum())
+        if n_lost:
+            log.warning("%s: %d detections left out, where there is no data", image.name, n_lost)
+        probability, located = [
+            p.where(has_data, 0.0) for p in (joined.probability, joined.located)
+        ]
+        return cls(tiles, replace(joined, probability=probability, located=located))
 
     def catalog(self) -> PredictedCatalog:
         """The sources of the image, positions in its 0-indexed pixels."""
@@ -44,29 +57,10 @@ class FieldReading:
         return draw_catalogs(self.tiles, self.joined, n, torch.Generator().manual_seed(seed))
 
 
-def catalog_image(
-    network: TileNetwork, settings: RunSettings, image: SurveyImage
-) -> PredictedCatalog:
-    """The sources of a survey image of any size, positions in its 0-indexed pixels."""
-    return read_field(network, settings, image).catalog()
-
-
-def read_field(network: TileNetwork, settings: RunSettings, image: SurveyImage) -> FieldReading:
-    """What a network says of a survey image of any size, without sources that have no data."""
-    tiles = field_posterior(network, settings, image)
-    joined = join(tiles)
-    has_data = _has_data(tiles, image)
-    n_lost = int((joined.located[~has_data] > DETECTION_THRESHOLD).sum())
-    if n_lost:
-        log.warning("%s: %d detections left out, where there is no data", image.name, n_lost)
-    probability, located = (p.where(has_data, 0.0) for p in (joined.probability, joined.located))
-    return FieldReading(tiles, replace(joined, probability=probability, located=located))
-
-
 def _has_data(tiles: TilePosterior, image: SurveyImage) -> torch.Tensor:
     """bool (1, row, column): whether the pixel in which a tile's source lies holds data."""
     flags = to_whole_tiles(image.flags, constant_values=PixelFlag.NO_DATA)
-    x, y = (place.round().long().numpy() for place in places(tiles))
+    x, y = [place.round().long().numpy() for place in places(tiles)]
     rows, columns = flags.shape
     at_source = flags[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
     return torch.from_numpy(at_source & PixelFlag.NO_DATA == 0)

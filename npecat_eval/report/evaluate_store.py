@@ -1,0 +1,125 @@
+"""Score models, SEP and the physical bound side by side on one test store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from astropy.table import Table
+
+from npecat_eval.baselines.cache import references
+from npecat_eval.baselines.sep import best_class_threshold
+from npecat_eval.metrics.bootstrap import N_RESAMPLES
+from npecat_eval.metrics.predictions import Prediction, Truth, predict_store
+from npecat_eval.metrics.table import evaluate
+from npecat_eval.pictures.examples import example_figure
+from npecat_eval.pictures.residuals import residual_figure
+from npecat_eval.report import metric_figures, tables
+from npecat_eval.report.html import write_report
+from npecat_sim.store.reader import Batch, Store
+from npecat_train.model import TileModel
+
+N_EXAMPLES = 8
+"""Images that are shown."""
+
+RECORDED = ("npecat", "torch", "numpy", "scipy", "sep")
+"""Packages whose versions stand in the tables."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every metric of every method on one test store.
+
+    Parameters
+    ----------
+    table : Table
+        One row a number, see metrics.table.COLUMNS.
+    settings : dict
+        What was evaluated: the digest of the store, versions, and the settings of the models.
+    predictions : dict
+        Method -> what it predicts, SEP first.
+    examples : Batch
+        The first images of the store.
+    """
+
+    table: Table
+    settings: dict[str, Any]
+    predictions: dict[str, Prediction]
+    examples: Batch
+
+    def __str__(self) -> str:
+        return tables.overall_text(self.table)
+
+    def write(self, directory: Path | str) -> list[Path]:
+        """Write tables, figures, examples and a report into a folder; returns their paths.
+
+        Examples are judged by the last method.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        written = tables.write(self.table, directory, self.settings)
+        drawn = metric_figures.draw(self.table, directory)
+        method = list(self.predictions)[-1]
+        detections = self.predictions[method].detections
+        examples, residuals = [directory / f"{n}_{method}.png" for n in ("examples", "residuals")]
+        example_figure(self.examples, detections, examples)
+        residual_figure(self.examples, detections, residuals)
+        report = write_report(
+            self.table, self.settings, drawn, examples, residuals, method, directory
+        )
+        return [*written, *drawn, examples, residuals, report]
+
+
+def evaluate_store(
+    store: Store,
+    models: Mapping[str, TileModel],
+    *,
+    name: str,
+    cache: Path,
+    workers: int,
+) -> Evaluation:
+    """Score models, SEP and the physical bound on a test store.
+
+    Parameters
+    ----------
+    store : Store
+        Images with their true catalogs.
+    models : mapping
+        Name of each method -> its model.
+    name : str
+        Of the test set, in tables and figures.
+    cache : Path
+        An .npz file in which SEP's measurements and the bound are kept for the next evaluation.
+    workers : int
+        Processes that make these.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    NpecatError
+        If a model was trained on another encoding of images, or no source is bright enough.
+    """
+    truth = Truth(store.catalog())
+    settings: dict[str, Any] = {
+        "test_store": store.digest,
+        "n_images": len(store),
+        "n_resamples": N_RESAMPLES,
+        "versions": {package: version(package) for package in RECORDED},
+    }
+    known = references(store, cache, workers)
+    threshold = best_class_threshold(known.sep, truth.catalog)
+    settings["sep"] = {"class_threshold_mag": round(threshold, 4)}
+    predictions = {"SEP": Prediction(known.sep.classify(threshold))}
+    settings["networks"] = {}
+    for method, model in models.items():
+        predictions[method] = predict_store(model, store, truth, label=f"predict {method}")
+        settings["networks"][method] = {
+            "checkpoint_sha256": model.weights_sha256,
+            **model.settings.to_json(),
+        }
+    table = evaluate(truth, predictions, truth.bound(known.flux_sigma), name)
+    return Evaluation(table, settings, predictions, store.batch(slice(0, N_EXAMPLES)))

@@ -1,0 +1,108 @@
+"""One training run from names and folders: its stores, its settings and its cost."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from npecat_sim.io.storage import Location
+from npecat_sim.store.reader import Store, store_path
+from npecat_train.settings import VARIANTS, RunSettings
+from npecat_train.training.distributed import ALONE, Team
+from npecat_train.training.dry_run import Plan, plan
+from npecat_train.training.fine_tune import starting_from
+from npecat_train.training.loop import BATCH_SIZES, CROWDED_EPOCHS, EPOCHS, run_settings, train
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A run that can be planned or carried out.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        What the run computes.
+    images, validation : Store
+        Of the variant's prior.
+    crowded : Store or None
+        Crowded images, passed over first.
+    start : Path or None
+        Checkpoint whose weights the run begins with.
+    folder : Path
+        Of its checkpoints and logs.
+    cache : str
+        See data.cache.choose_home.
+    """
+
+    settings: RunSettings
+    images: Store
+    validation: Store
+    crowded: Store | None
+    start: Path | None
+    folder: Path
+    cache: str
+
+    @classmethod
+    def of(
+        cls,
+        variant: str,
+        device: torch.device,
+        *,
+        data: Location,
+        runs: Path,
+        network: str = "default",
+        flux: str = "mixture",
+        epochs: int | None = None,
+        schedule: str = "cosine",
+        batch_size: int | None = None,
+        first: Location | None = None,
+        start: Path | None = None,
+        seed: int = 0,
+        cache: str = "auto",
+    ) -> "TrainingJob":
+        """The run that these choices make; parameters as in npecat.train.
+
+        Raises
+        ------
+        NpecatError
+            If a store or the checkpoint to start from is missing, damaged or unsuitable.
+        """
+        prior = VARIANTS[variant]
+        images, validation = [
+            Store(store_path(data / prior, split)) for split in ("train", "validation")
+        ]
+        crowded = Store(store_path(first / prior, "train")) if first else None
+        settings = run_settings(
+            variant,
+            images,
+            epochs=epochs or EPOCHS[device.type] - (CROWDED_EPOCHS if crowded else 0),
+            seed=seed,
+            flux=flux,
+            schedule=schedule,
+            batch_size=batch_size or BATCH_SIZES[device.type],
+            network=network,
+            first=crowded,
+        )
+        if start:
+            settings = starting_from(start, settings)
+        return cls(settings, images, validation, crowded, start, runs / variant, cache)
+
+    def train(self, device: torch.device, team: Team = ALONE) -> float:
+        """Train, or go on with it; returns the lowest validation loss, nats an image."""
+        return train(
+            self.settings,
+            self.images,
+            self.validation,
+            self.folder,
+            device,
+            cache=self.cache,
+            team=team,
+            start=self.start,
+            first=self.crowded,
+        )
+
+    def plan(self, device: torch.device) -> Plan:
+        """What the run would cost, from some trial steps that touch no file."""
+        return plan(
+            self.settings, self.images, self.validation, device, self.cache, first=self.crowded
+        )
