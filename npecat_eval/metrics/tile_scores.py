@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from npecat_eval.metrics.binned_means import EVERY, TILES, Label, Mean
-from npecat_eval.metrics.bins import ALL, within
-from npecat_eval.metrics.calibration import Pits
+from npecat_eval.metrics.bins import OVERALL, within
+from npecat_eval.metrics.calibration import Counts, Pits
 from npecat_eval.metrics.reliability import PROBABILITY_EDGES, reliability_means, reliability_sums
 from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.data.batch import TrainingBatch
@@ -66,9 +66,9 @@ class TileScores:
             reliability=reliability_sums(
                 np.repeat(np.arange(len(probability)), probability[0].numel()),
                 _numpy(probability).ravel(),
-                _numpy(truth.present).ravel(),
-                PROBABILITY_EDGES,
-                len(probability),
+                is_true=_numpy(truth.present).ravel(),
+                edges=PROBABILITY_EDGES,
+                n_images=len(probability),
             ),
             losses={name: _numpy(loss) for name, loss in losses.items()},
             at_sources={
@@ -108,39 +108,54 @@ class TileScores:
 
         return [of("flux", "flux"), of("position", "x", "y")]
 
-    def means(
+    def counts(
         self, true_magnitude: np.ndarray, image: np.ndarray, spans: dict[str, tuple[float, float]]
-    ) -> list[Mean]:
-        """Expected over true counts, negative log-likelihoods and reliability of P(source).
+    ) -> list[Counts]:
+        """Expected and true numbers of sources in each image.
 
-        true_magnitude, image: (source,), of all true sources. ``count_ratio``: expected over true
-        number of sources of a range of magnitude; the expectation is taken over the predicted flux
-        too and never masked by the truth. ``count_limit``: the share of true sources that are the
-        brightest of their tile, all that a posterior of tiles can count.
+        The expectation is taken over the predicted flux too and never masked by the truth.
+
+        Parameters
+        ----------
+        true_magnitude : ndarray, (source,)
+            In r, of all true sources.
+        image : ndarray of int, (source,)
+            Index of the image that holds it.
+        spans : dict
+            Selection -> its range of r magnitude, see bins.selections.
+
+        Returns
+        -------
+        list of Counts
+            One a selection.
         """
-        n_images = len(self.expected)
         columns = self.at_sources
 
-        def ratio(metric: str, selection: str, total: np.ndarray, count: np.ndarray) -> Mean:
-            sums = (part[:, None].astype(float) for part in (total, count))
-            low, high = (np.array([edge]) for edge in spans[selection])
-            return Mean(Label(metric, EVERY, selection), low, high, *sums)
-
         def number(of: np.ndarray, magnitudes: np.ndarray, span: tuple[float, float]) -> np.ndarray:
-            return np.bincount(of[within(magnitudes, span)], minlength=n_images)
+            chosen = of[within(magnitudes, span)]
+            return np.bincount(chosen, minlength=len(self.expected)).astype(np.float64)
 
-        means = []
-        for index, (selection, span) in enumerate(spans.items()):
-            true = number(image, true_magnitude, span)
-            brightest = number(columns["image"], columns["true_magnitude"], span)
-            means.append(ratio("count_ratio", selection, self.expected[:, index], true))
-            means.append(ratio("count_limit", selection, brightest, true))
-        ones = np.ones(n_images)
-        for factor, losses in self.losses.items():
-            means.append(ratio(f"nll_{factor}", ALL, losses, ones))
-        means.append(ratio("nll", ALL, np.sum(list(self.losses.values()), axis=0), ones))
+        return [
+            Counts(
+                selection,
+                span,
+                expected=self.expected[:, index],
+                true=number(image, true_magnitude, span),
+                countable=number(columns["image"], columns["true_magnitude"], span),
+            )
+            for index, (selection, span) in enumerate(spans.items())
+        ]
 
-        return [*means, *reliability_means(EVERY, self.reliability, PROBABILITY_EDGES)]
+    def means(self) -> list[Mean]:
+        """Negative log-likelihoods of the images, and reliability of P(source)."""
+        low, high = OVERALL.low, OVERALL.high
+        ones = np.ones((len(self.expected), 1))
+        losses = {f"nll_{factor}": loss for factor, loss in self.losses.items()}
+        losses["nll"] = np.sum(list(self.losses.values()), axis=0)
+        return [
+            *(Mean(Label(name), low, high, loss[:, None], ones) for name, loss in losses.items()),
+            *reliability_means(EVERY, self.reliability, edges=PROBABILITY_EDGES),
+        ]
 
 
 def _expected(posterior: TilePosterior, probability: Tensor, span: tuple[float, float]) -> Tensor:

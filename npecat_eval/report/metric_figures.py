@@ -48,6 +48,15 @@ FIGURES = (
         "networks lie on the short grey lines: two sources in one tile count as one.",
     ),
     FigureKind(
+        "figure6_numbers",
+        panels.numbers,
+        "The same number in single images. Above, as in the paper: mean expected number of images "
+        "that hold a true number of sources. Even an exact posterior is flatter than the diagonal "
+        "here: images that are picked for holding many sources hold more than they show, and those "
+        "that hold few, fewer. Below, the other way round: mean true number of images in which a "
+        "number is expected. Calibrated networks lie on this diagonal.",
+    ),
+    FigureKind(
         "figure7_roc",
         panels.by_selection("roc", MATCHED, FALSE_POSITIVE_RATE, panels.finish_roc),
         "Galaxies that are called galaxies against stars that are called galaxies, as the "

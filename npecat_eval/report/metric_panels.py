@@ -4,7 +4,7 @@ Every function here takes the rows of one test set, plain metrics and no differe
 """
 
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,16 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from npecat_eval.metrics.binned_means import EVERY, MATCHED
 from npecat_eval.metrics.bins import ALL, BRIGHTEST, FAINTEST, NONE, SNR
+from npecat_eval.metrics.calibration import EXPECTED_COUNT, TRUE_COUNT
 from npecat_eval.metrics.reliability import PROBABILITY
 from npecat_eval.metrics.table import BOUND
 from npecat_eval.pictures.style import COLOURS, DASHES, MARKERS
 from npecat_eval.report.wide_tables import TITLES, unique
 
 SELECTIONS = (ALL, BRIGHTEST, FAINTEST)
+
+FEWEST_IMAGES = 10
+"""Of a point of mean numbers of sources; the bootstrap of fewer says little."""
 
 
 def styles(table: Table) -> dict[str, dict[str, Any]]:
@@ -42,9 +46,11 @@ def _of(table: Table, **wanted: str) -> Table:
     return table[chosen]
 
 
-def _panels(n: int) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(7, 3.2 if n == 2 else 2.9), layout="constrained")
-    return figure, figure.subplots(1, n, squeeze=False)[0]
+def _panels(n: int, n_rows: int = 1) -> tuple[Figure, np.ndarray]:
+    """A figure of rows of n panels; the panels in reading order."""
+    size = 7, n_rows * (3.2 if n == 2 else 2.9)
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(n_rows, n, squeeze=False).ravel()
 
 
 def _lines(axes: Axes, table: Table, looks: dict[str, dict[str, Any]], **options: Any) -> None:
@@ -58,6 +64,23 @@ def _lines(axes: Axes, table: Table, looks: dict[str, dict[str, Any]], **options
         axes.fill_between(
             centre, value - sigma, value + sigma, color=colour, alpha=0.25, linewidth=0
         )
+
+
+def _against(
+    axes: Axes, table: Table, across: str, upward: str, looks: dict[str, dict[str, Any]]
+) -> None:
+    """One metric against another of the same bins, with the line where they are equal."""
+    for method in unique(table["method"]):
+        of_method = table[table["method"] == method]
+        x, y = (_of(of_method, metric=metric) for metric in (across, upward))
+        axes.errorbar(
+            np.array(x["value"]),
+            np.array(y["value"]),
+            yerr=np.array(y["sigma"]),
+            label=method,
+            **looks[method],
+        )
+    axes.axline((1, 1), slope=1, color="0.4", linewidth=0.8, linestyle=":")
 
 
 def _legend(figure: Figure) -> Figure:
@@ -113,6 +136,24 @@ def counts(table: Table) -> Figure:
     return _legend(figure)
 
 
+def numbers(table: Table) -> Figure:
+    """Mean expected against true number of sources in an image, and the other way round."""
+    figure, panels = _panels(len(SELECTIONS), n_rows=2)
+    titles = {TRUE_COUNT: "True number", EXPECTED_COUNT: "Expected number"}
+    known = table[np.asarray(table["n"]) >= FEWEST_IMAGES]
+    places = product((TRUE_COUNT, EXPECTED_COUNT), SELECTIONS)
+    for axes, (across, selection) in zip(panels, places, strict=True):
+        upward = EXPECTED_COUNT if across == TRUE_COUNT else TRUE_COUNT
+        rows = _of(known, axis=across, selection=selection)
+        _against(axes, rows, across, upward, styles(table))
+        axes.set_title(selection, fontsize="medium")
+        axes.set(xlabel=titles[across], ylabel=f"Mean {titles[upward].lower()}")
+        axes.locator_params(integer=True, nbins=6, min_n_ticks=1)
+        limits = -0.2, max(axes.get_xlim()[1], axes.get_ylim()[1])
+        axes.set(xlim=limits, ylim=limits)
+    return _legend(figure)
+
+
 def by_selection(
     metric: str, sources: str, axis: str, finish: Callable[[Axes], None]
 ) -> Callable[[Table], Figure]:
@@ -151,19 +192,7 @@ def reliability(table: Table) -> Figure:
     figure, panels = _panels(2)
     for axes, sources in zip(panels, (EVERY, MATCHED), strict=True):
         rows = _of(table, sources=sources, axis=PROBABILITY)
-        for method in unique(rows["method"]):
-            of_method = rows[rows["method"] == method]
-            share, mean = (
-                _of(of_method, metric=f"source_{name}") for name in ("share", "probability")
-            )
-            axes.errorbar(
-                np.array(mean["value"]),
-                np.array(share["value"]),
-                yerr=np.array(share["sigma"]),
-                label=method,
-                **styles(table)[method],
-            )
-        axes.axline((1, 1), slope=1, color="0.4", linewidth=0.8, linestyle=":")
+        _against(axes, rows, "source_probability", "source_share", styles(table))
         axes.set_xlabel("P(source)")
     panels[0].set_ylabel("Share of tiles with a source")
     panels[1].set_ylabel("Share of detections that match")

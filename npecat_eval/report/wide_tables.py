@@ -30,6 +30,14 @@ DETAILS = {
 
 FACTORS = {f"nll_{name}": name for name in ("source", "position", "type", "flux")}
 
+BY_SELECTION = {
+    "count_ratio": "Expected over true number of sources",
+    "count_limit": "The same if each tile counts one source",
+    "expected_count_slope": "Slope of expected on true number of sources in an image",
+    "true_count_slope": "Slope of true on expected number of sources in an image",
+    "auc": "Star/galaxy AUC",
+}
+
 LEAST_SIGMA = 1e-9
 """Anything smaller is the rounding of floating point."""
 
@@ -49,8 +57,8 @@ def wide_tables(table: Table) -> list[WideTable]:
     plain = table[table["reference"] == TRUTH]
     overall = plain[(plain["axis"] == NONE) & (plain["selection"] == ALL)]
     tables = [
-        by_method("Sources of r < 22", overall, TITLES),
-        by_method("More of the same sources", overall, DETAILS),
+        by_method("Sources of r < 22", overall, metrics=TITLES),
+        by_method("More of the same sources", overall, metrics=DETAILS),
         *_differences(table),
     ]
     for axis, name in ((MAGNITUDE, "r"), (SNR, "SNR")):
@@ -60,10 +68,10 @@ def wide_tables(table: Table) -> list[WideTable]:
             tables.append(
                 by_bin(f"{title} by {measured} {name}", of_axis[of_axis["metric"] == metric])
             )
-    tables.append(by_method("Negative log-likelihood by factor (nats an image)", overall, FACTORS))
-    tables.append(_by_selection("Expected over true number of sources", plain, "count_ratio"))
-    tables.append(_by_selection("The same if each tile counts one source", plain, "count_limit"))
-    tables.append(_by_selection("Star/galaxy AUC", plain, "auc"))
+    tables.append(
+        by_method("Negative log-likelihood by factor (nats an image)", overall, metrics=FACTORS)
+    )
+    tables += [_by_selection(title, plain, metric) for metric, title in BY_SELECTION.items()]
     tables += [
         _coverage(plain, parameter, sources)
         for parameter in ("flux", "position")
@@ -72,7 +80,7 @@ def wide_tables(table: Table) -> list[WideTable]:
     return [one for one in tables if len(one.cells) > 1 and len(one.cells[0]) > 1]
 
 
-def by_method(title: str, table: Table, metrics: dict[str, str]) -> WideTable:
+def by_method(title: str, table: Table, *, metrics: dict[str, str]) -> WideTable:
     """A row a method and a column a metric; metrics that no method has are left out."""
     present = {m: name for m, name in metrics.items() if m in set(table["metric"])}
     rows = [["Method", *present.values()]]
@@ -120,7 +128,7 @@ def _differences(table: Table) -> list[WideTable]:
     named = pairs.copy()
     named["method"] = [f"{row['method']} - {row['reference']}" for row in pairs]
     return [
-        by_method(f"Paired differences: {name}", named, metrics)
+        by_method(f"Paired differences: {name}", named, metrics=metrics)
         for name, metrics in (("headline", TITLES), ("more", DETAILS))
     ]
 

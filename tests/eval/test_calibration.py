@@ -6,7 +6,19 @@ from scipy.special import ndtr
 
 from npecat_eval.metrics.binned_means import resample
 from npecat_eval.metrics.bins import ALL, BRIGHTEST, FAINTEST
-from npecat_eval.metrics.calibration import BY_TRUTH, LEVELS, Pits, calibration_means, p_values
+from npecat_eval.metrics.bootstrap import value_and_sigma
+from npecat_eval.metrics.calibration import (
+    BY_TRUTH,
+    EXPECTED_COUNT,
+    LEVELS,
+    TRUE_COUNT,
+    Counts,
+    Pits,
+    calibration_means,
+    count_means,
+    count_slopes,
+    p_values,
+)
 
 SPANS = {ALL: (-np.inf, 22.0), BRIGHTEST: (-np.inf, 18.0), FAINTEST: (21.5, 22.0)}
 
@@ -86,3 +98,51 @@ def test_selections_are_by_estimate_and_by_truth():
     assert chosen[BRIGHTEST].sum() == pytest.approx(1000, abs=2)
     assert chosen[FAINTEST].sum() == pytest.approx(500, abs=2)
     assert not (chosen[FAINTEST] & chosen[BY_TRUTH[FAINTEST]]).any()
+
+
+@pytest.fixture(scope="module")
+def half_seen() -> Counts:
+    """Poisson(2) sources that every image shows, and Poisson(1) that it does not."""
+    generator = np.random.default_rng(43)
+    seen, unseen = generator.poisson(2.0, 4000), generator.poisson(1.0, 4000)
+    true = (seen + unseen).astype(np.float64)
+    return Counts(FAINTEST, SPANS[FAINTEST], expected=seen + 1.0, true=true, countable=true)
+
+
+def test_counts_of_an_exact_posterior(half_seen):
+    """Of N sources 2/3 are seen on average, so N are expected to be 1 + 2 N / 3."""
+    found = {(s.label.metric, s.label.axis): s for s in resample(count_means(half_seen))}
+    for metric, axis, number, exact in (
+        (EXPECTED_COUNT, TRUE_COUNT, np.arange(10), 1 + 2 * np.arange(10) / 3),
+        (TRUE_COUNT, EXPECTED_COUNT, np.arange(2, 8), np.arange(2, 8)),
+    ):
+        means, numbers = found[metric, axis], found[axis, axis]
+        rows = np.searchsorted(means.low, number, side="right") - 1
+        np.testing.assert_array_equal(numbers.samples[0, rows], number)
+        value, sigma = value_and_sigma(means.samples[:, rows])
+        assert (np.abs(value - exact) <= 4 * sigma).all()
+        assert (sigma < 0.5).all()
+        assert means.count.sum() == 4000
+    assert found["count_ratio", "none"].samples[0] == pytest.approx(1, abs=0.02)
+
+
+def test_crowded_images_share_bins():
+    true = np.arange(61.0)
+    crowded = Counts(ALL, SPANS[ALL], expected=true + 0.2, true=true, countable=true)
+    means = {(m.label.metric, m.label.axis): m for m in count_means(crowded)}
+    for axis, width in ((TRUE_COUNT, 3.0), (EXPECTED_COUNT, 1.5)):
+        of_axis = means[axis, axis]
+        np.testing.assert_allclose(of_axis.high - of_axis.low, width)
+        assert of_axis.count.sum() == len(true)
+        at = of_axis.total.sum(axis=0) / of_axis.count.sum(axis=0)
+        assert ((of_axis.low <= at) & (at < of_axis.high)).all()
+
+
+def test_slopes_of_an_exact_posterior(half_seen):
+    exact = {"expected_count_slope": 2 / 3, "true_count_slope": 1.0}
+    for series in count_slopes(half_seen):
+        value, sigma = value_and_sigma(series.samples)
+        assert value == pytest.approx(exact.pop(series.label.metric), abs=3 * sigma[0])
+        assert 0.003 < sigma < 0.03
+        assert series.label.selection == FAINTEST
+    assert not exact

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from npecat_eval.metrics.bins import ALL, Bins, selections, within
-from npecat_eval.metrics.calibration import p_values
+from npecat_eval.metrics.bootstrap import value_and_sigma
+from npecat_eval.metrics.calibration import count_means, count_slopes, p_values
 from npecat_eval.metrics.reliability import PROBABILITY_EDGES
 from npecat_eval.metrics.tile_scores import TileScores
 from npecat_sim.units import magnitude
@@ -19,13 +20,16 @@ N, TILES = 60, 8
 SPANS = selections(Bins("magnitude", np.linspace(20.0, 22.0, 11)))
 
 
-def drawn(flux: str, seed: int = 0) -> tuple[TilePosterior, TrainingBatch]:
-    """A posterior of random outputs, and images whose sources are drawn from it."""
+def drawn(flux: str, seed: int = 0, crowding: float = 0) -> tuple[TilePosterior, TrainingBatch]:
+    """A posterior of random outputs, and images whose sources are drawn from it.
+
+    crowding: standard deviation of an image's own shift of all its logits of P(source).
+    """
     generator = torch.Generator().manual_seed(seed)
     width = len(initial_outputs(flux))
     noise = torch.randn((N, width, TILES, TILES), generator=generator)
     raw = torch.tensor(initial_outputs(flux))[None, :, None, None] + 0.7 * noise
-    raw[:, 0] += 2.5
+    raw[:, 0] += 2.5 + torch.linspace(-crowding, crowding, N)[:, None, None]
     posterior = TilePosterior.from_raw(raw, flux)
     posterior = replace(posterior, flux=posterior.flux.times(torch.tensor(3.0)))
     tiles = posterior.sample(1, generator)
@@ -52,9 +56,11 @@ def drawn(flux: str, seed: int = 0) -> tuple[TilePosterior, TrainingBatch]:
     return posterior, batch
 
 
-def scores_in_batches(posterior: TilePosterior, batch: TrainingBatch) -> TileScores:
+def scores_in_batches(
+    posterior: TilePosterior, batch: TrainingBatch, spans: dict = SPANS
+) -> TileScores:
     parts = [
-        TileScores.of(posterior[rows], batch.rows(rows.start, rows.stop), SPANS, rows.start)
+        TileScores.of(posterior[rows], batch.rows(rows.start, rows.stop), spans, rows.start)
         for rows in (slice(0, 25), slice(25, N))
     ]
     return TileScores.concatenate(parts)
@@ -64,9 +70,12 @@ def overall(scores: TileScores, batch: TrainingBatch) -> dict[tuple[str, str], f
     """Metric and selection -> value, over all images."""
     true_magnitude = magnitude(batch.flux[batch.present].numpy())
     image = torch.nonzero(batch.present)[:, 0].numpy()
+    means = scores.means()
+    for counts in scores.counts(true_magnitude, image, SPANS):
+        means += count_means(counts)
     return {
         (mean.label.metric, mean.label.selection): mean.total.sum() / mean.count.sum()
-        for mean in scores.means(true_magnitude, image, SPANS)
+        for mean in means
     }
 
 
@@ -86,6 +95,28 @@ def test_exact_posterior_is_found_calibrated(flux):
     for pits in scores.pits():
         assert len(pits.pit) == n * (2 if pits.parameter == "position" else 1)
         assert min(p_values(pits.pit).values()) > 0.01, pits.parameter
+
+
+def test_counts_of_images_are_found_calibrated():
+    """Of crowded and empty images, where the number that is seen explains part of the true one."""
+    posterior, batch = drawn("mixture", crowding=2.0)
+    true_magnitude = magnitude(batch.flux[batch.present].numpy())
+    image = torch.nonzero(batch.present)[:, 0].numpy()
+    for counts in scores_in_batches(posterior, batch).counts(true_magnitude, image, SPANS):
+        on_truth, on_expected = (value_and_sigma(s.samples) for s in count_slopes(counts))
+        assert on_expected[0] == pytest.approx(1, abs=3 * on_expected[1][0])
+        assert on_expected[1] < 0.5
+        explained = counts.expected.var() / counts.true.var()
+        assert on_truth[0] == pytest.approx(explained, abs=3 * on_truth[1][0])
+        assert on_truth[0] < 1 - 3 * on_truth[1]
+
+
+def test_expected_number_does_not_see_the_truth():
+    posterior, batch = drawn("lognormal")
+    another = TrainingBatch(**{name: column.roll(1, 0) for name, column in vars(batch).items()})
+    scores, others = (TileScores.of(posterior, of, SPANS, 0) for of in (batch, another))
+    np.testing.assert_array_equal(scores.expected, others.expected)
+    assert (scores.reliability[2] != others.reliability[2]).any()
 
 
 def test_wrong_posterior_is_not():
