@@ -46,6 +46,7 @@ CROWDED_DENSITY = 0.0025
 def run_settings(
     variant: str,
     store: Store,
+    *,
     epochs: int,
     seed: int = 0,
     flux: str = "mixture",
@@ -97,8 +98,10 @@ def train(
     or a damaged checkpoint, and where the loss is not finite.
     """
     stores = (train_store, validation_store)
-    home = choose_home(stores, device, cache, settings.epochs, team.on_this_machine)
-    images, validation = (open_images(store, device, home) for store in stores)
+    home = choose_home(
+        stores, device, cache=cache, passes=settings.epochs, processes=team.on_this_machine
+    )
+    images, validation = (open_images(store, device, home=home) for store in stores)
     passes: list[Images] = [images] * settings.epochs
     if first:
         passes.insert(0, Streamed(first, device))
@@ -119,12 +122,14 @@ def train(
                 if team.is_first
                 else nullcontext(lambda images, note: None)
             ) as advance,
-            learner.lanes.keep_to_threads(),
+            learner.working(),
         ):
             while not run.is_finished:
                 shuffle = (settings.seed, run.state.epoch)
                 images = passes[run.state.epoch]
-                for batch in batches(images, settings.batch_size, shuffle, run.state.step):
+                for batch in batches(
+                    images, settings.batch_size, shuffle=shuffle, first=run.state.step
+                ):
                     run.train_step(batch)
                     advance(len(batch), run.note)
                 advance(0, "validation")

@@ -139,6 +139,8 @@ from npecat_sim.fields.table import SINGLE_FIELD
 one = {"x": [5.0], "y": [5.0], "flux": [9.0], "is_galaxy": [False]}
 renderer.draw_sources({n: np.array(v) for n, v in one.items()}, SINGLE_FIELD.psf_of(0), 11)
 npecat.load()
+settings = npecat.load().settings
+npecat_train.training.learner.Learner(settings, torch.device("cpu"), n_steps=9000)
 assert state() == before, (before, state())
 """
     subprocess.run([sys.executable, "-c", look], check=True)

@@ -109,7 +109,11 @@ def test_compiled_step_equals_the_plain_one(store, settings, monkeypatch, n_lane
 def test_steps_on_a_gpu_never_wait(store, settings):
     gpu = torch.device("cuda")
     kept = Resident(store, gpu, gpu)
-    pairs = zip(batches(kept, 16, (0, 0)), batches(Streamed(store, gpu), 16, (0, 0)), strict=True)
+    pairs = zip(
+        batches(kept, 16, shuffle=(0, 0)),
+        batches(Streamed(store, gpu), 16, shuffle=(0, 0)),
+        strict=True,
+    )
     for one, other in pairs:
         for name, tensor in vars(one).items():
             assert tensor.is_cuda and torch.equal(tensor.cpu(), getattr(other, name).cpu()), name
