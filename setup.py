@@ -1,4 +1,4 @@
-"""Finds the packages; pipelines is installed as ``npecat``. All else is in pyproject.toml."""
+"""Find the packages; pipelines is installed as ``npecat``. The rest is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 

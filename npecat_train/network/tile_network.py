@@ -1,8 +1,9 @@
 """The inference network: 48 blocks of convolution, batch norm and SiLU, and a last convolution.
 
-Adapted from YOLOv5's C3 modules. The first blocks bring the image to the tiles; all others work
-at tile resolution, where most of what matters can be seen for a hundredth of the arithmetic.
-``python -m npecat.experiments.networks`` is the experiment that the widths come from.
+The modules take up the idea of YOLOv5's (C3, Bottleneck, blocks with SiLU); none of its code is
+used. The first blocks bring the image to the tiles; all others work at tile resolution, where most
+of what matters can be seen for a hundredth of the arithmetic. ``python -m
+npecat.experiments.networks`` is the experiment that the widths come from.
 """
 
 import math
@@ -15,16 +16,27 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 TILE_SIZE = 4
-"""Pixels along each side of a tile (Patel et al. 2025)."""
+"""Side of a tile, pixels (Patel et al. 2025)."""
 
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """Widths and depths; each number of a tuple stands for a block or a C3 module.
+    """Widths and depths of a network.
 
-    pixel_channels: of the 5 x 5 blocks at full resolution. half_channels: of the blocks at half
-    of it, the first of which goes down with 4 x 4, the others 3 x 3. channels: at the tiles.
-    hidden_channels, bottlenecks, dilations: of the C3 modules there.
+    Parameters
+    ----------
+    pixel_channels : tuple of int
+        Of each 5 x 5 block at full resolution.
+    half_channels : tuple of int
+        Of each block at half resolution; the first one goes down with 4 x 4, the others are 3 x 3.
+    channels : int
+        At the resolution of the tiles.
+    hidden_channels : int
+        Inside the C3 modules, which all work at the tiles.
+    bottlenecks : tuple of int
+        Number of bottlenecks of each C3 module.
+    dilations : tuple of int
+        Of the 3 x 3 convolutions of each C3 module.
     """
 
     pixel_channels: tuple[int, ...]
@@ -36,13 +48,13 @@ class NetworkSize:
 
     @property
     def n_blocks(self) -> int:
-        """Blocks of convolution, batch norm and SiLU in all."""
+        """Number of blocks of convolution, batch norm and SiLU."""
         into_tiles = len(self.pixel_channels) + len(self.half_channels) + 1
         return into_tiles + sum(3 + 2 * depth for depth in self.bottlenecks)
 
     @property
     def reach(self) -> int:
-        """Tiles from a tile to the farthest one whose pixels it may see."""
+        """Distance from a tile to the farthest one whose pixels it may see, tiles."""
         at_half = len(self.half_channels)  # a pixel there is two of the image
         down = 2 * at_half + 1 if at_half else TILE_SIZE // 2
         pixels = 2 * len(self.pixel_channels) + down
@@ -54,12 +66,22 @@ NETWORKS = {
     "default": NetworkSize((16,), (32, 32), 64, 32, (9, 10), (1, 2)),
     "wide": NetworkSize((64,) * 6, (), 128, 192, (5, 5, 6), (1, 1, 1)),
 }
-"""Networks of 48 blocks by name. ``wide`` has the proportions of the paper's ancestor: 7.3 M
-parameters and 6 GMAC an image, more than half of them in six layers at the full resolution."""
+"""Networks of 48 blocks by name. ``wide`` has the proportions of the paper's ancestor: 7.3 million
+parameters and 6e9 multiply-adds an image, over half of them in six layers at full resolution."""
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution without bias, batch norm, SiLU."""
+    """Convolution without bias, batch norm, SiLU.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Numbers of channels.
+    kernel : int
+        Side of the kernel, pixels.
+    stride, padding, dilation : int, optional
+        As of nn.Conv2d.
+    """
 
     def __init__(
         self,
@@ -70,7 +92,7 @@ class ConvBlock(nn.Sequential):
         stride: int = 1,
         padding: int = 0,
         dilation: int = 1,
-    ):
+    ) -> None:
         super().__init__(
             nn.Conv2d(n_in, n_out, kernel, stride, padding, dilation, bias=False),
             nn.BatchNorm2d(n_out),
@@ -78,29 +100,42 @@ class ConvBlock(nn.Sequential):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """In training with batch norm held still, convolution and norm are one convolution.
+        """Return the block's output, (batch, n_out, y, x).
 
-        That is the same function of the same weights; a compiled step takes an eighth less time.
+        In training with batch norm held still, convolution and norm are one convolution: the same
+        function of the same weights, in an eighth less time per compiled step.
         """
         convolution, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
         if norm.training or not self.training:
-            return super().forward(features)
+            for module in self:
+                features = module(features)
+            return features
         scale = norm.weight * torch.rsqrt(norm.get_buffer("running_var") + norm.eps)
         weight = convolution.weight * scale[:, None, None, None]
         shift = norm.bias - norm.get_buffer("running_mean") * scale
         stride, padding, dilation = convolution.stride, convolution.padding, convolution.dilation
-        return self[2](nn.functional.conv2d(features, weight, shift, stride, padding, dilation))
+        normed = nn.functional.conv2d(features, weight, shift, stride, padding, dilation)
+        activated: Tensor = self[2](normed)
+        return activated
 
     def fold(self) -> None:
-        """Make one convolution with a bias of convolution and batch norm, for inference only."""
+        """Fold the batch norm into the convolution, for inference only."""
         self[0] = fuse_conv_bn_eval(self[0], self[1])  # type: ignore[arg-type, type-var]
         self[1] = nn.Identity()
 
 
 class Bottleneck(nn.Module):
-    """A 1 x 1 and a 3 x 3 block with a shortcut around both."""
+    """A 1 x 1 and a 3 x 3 block with a shortcut around both.
 
-    def __init__(self, channels: int, dilation: int):
+    Parameters
+    ----------
+    channels : int
+        Of input and output.
+    dilation : int
+        Of the 3 x 3 convolution.
+    """
+
+    def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         self.blocks = nn.Sequential(
             ConvBlock(channels, channels, 1),
@@ -108,13 +143,29 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        return features + self.blocks(features)
+        """Return features of the same shape, (batch, channels, y, x)."""
+        deeper: Tensor = self.blocks(features)
+        return features + deeper
 
 
 class C3(nn.Module):
-    """Cross-stage module: one half passes through bottlenecks, the other past them."""
+    """Cross-stage module: one half passes through bottlenecks, the other past them.
 
-    def __init__(self, n_in: int, n_out: int, hidden: int, n_bottlenecks: int, dilation: int):
+    Parameters
+    ----------
+    n_in, n_out : int
+        Numbers of channels.
+    hidden : int
+        Channels of each half.
+    n_bottlenecks : int
+        Bottlenecks in a row.
+    dilation : int
+        Of their 3 x 3 convolutions.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, *, hidden: int, n_bottlenecks: int, dilation: int
+    ) -> None:
         super().__init__()
         self.into = ConvBlock(n_in, hidden, 1)
         self.past = ConvBlock(n_in, hidden, 1)
@@ -122,16 +173,23 @@ class C3(nn.Module):
         self.join = ConvBlock(2 * hidden, n_out, 1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return the module's output, (batch, n_out, y, x)."""
         both = torch.cat([self.deep(self.into(features)), self.past(features)], dim=1)
-        return self.join(both)
+        joined: Tensor = self.join(both)
+        return joined
 
 
 class TileNetwork(nn.Module):
     """Fully convolutional map from an image to the raw posterior parameters of its tiles.
 
-    pixel_maps: (batch, n_pixel_maps, H, W). tile_maps: (batch, n_tile_maps, H / 4, W / 4).
-    Returns float32 (batch, output, H / 4, W / 4); before training these are ``initial_outputs``
-    everywhere.
+    Parameters
+    ----------
+    n_pixel_maps, n_tile_maps : int
+        Numbers of input maps at the resolution of the pixels and of the tiles.
+    initial_outputs : tuple of float
+        Output of the untrained network at every tile.
+    size : NetworkSize
+        Widths and depths.
     """
 
     def __init__(
@@ -140,14 +198,20 @@ class TileNetwork(nn.Module):
         n_tile_maps: int,
         initial_outputs: tuple[float, ...],
         size: NetworkSize,
-    ):
+    ) -> None:
         super().__init__()
         width = size.channels
         self.stem = _stem(n_pixel_maps, size)
         n_in = [width + n_tile_maps] + [width] * (len(size.bottlenecks) - 1)
         self.body = nn.Sequential(
             *(
-                C3(n, width, size.hidden_channels, depth, dilation)
+                C3(
+                    n,
+                    width,
+                    hidden=size.hidden_channels,
+                    n_bottlenecks=depth,
+                    dilation=dilation,
+                )
                 for n, depth, dilation in zip(n_in, size.bottlenecks, size.dilations, strict=True)
             )
         )
@@ -157,21 +221,36 @@ class TileNetwork(nn.Module):
             self.head.bias.copy_(torch.tensor(initial_outputs))  # type: ignore[union-attr]
 
     def for_inference(self) -> "TileNetwork":
-        """Itself, in evaluation mode for good: batch norms are folded into the convolutions."""
+        """Return the network itself, for good in evaluation mode with its batch norms folded."""
         for module in self.eval().modules():
             if isinstance(module, ConvBlock):
                 module.fold()
         return self
 
     def forward(self, pixel_maps: Tensor, tile_maps: Tensor) -> Tensor:
+        """Return the raw posterior parameters of every tile.
+
+        Parameters
+        ----------
+        pixel_maps : Tensor
+            (batch, n_pixel_maps, y, x).
+        tile_maps : Tensor
+            (batch, n_tile_maps, tile row, tile column).
+
+        Returns
+        -------
+        Tensor
+            float32 (batch, output, tile row, tile column).
+        """
         tiles = torch.cat([self.stem(pixel_maps), tile_maps], dim=1)
         features = self.body(tiles)
         with torch.autocast(features.device.type, enabled=False):
-            return self.head(features.float())
+            raw: Tensor = self.head(features.float())
+        return raw
 
 
 def _stem(n_in: int, size: NetworkSize) -> nn.Sequential:
-    """The blocks that bring the pixels to the tiles."""
+    """Make the blocks that bring the pixels to the tiles."""
     pixels, half = size.pixel_channels, size.half_channels
     blocks = [ConvBlock(n, n_out, 5, padding=2) for n, n_out in pairwise((n_in, *pixels))]
     last, to_go = pixels[-1], TILE_SIZE
@@ -183,5 +262,5 @@ def _stem(n_in: int, size: NetworkSize) -> nn.Sequential:
 
 
 def _down(n_in: int, n_out: int, factor: int) -> ConvBlock:
-    """A block whose output has 1 / factor of the pixels along each side."""
+    """Make a block whose output has 1 / factor of the pixels along each side."""
     return ConvBlock(n_in, n_out, 2 * factor, stride=factor, padding=factor // 2)
