@@ -1,6 +1,6 @@
-"""The probabilistic catalog of a survey image: what ``npecat catalog`` makes.
+"""The probabilistic catalog of a survey image, as ``npecat catalog`` makes it.
 
-The PSF of the image is first scaled to the width of its own stars, which a first pass finds; the
+A first pass of the network finds the stars of the image, and the PSF is scaled to their width. A
 second pass makes the catalog.
 """
 
@@ -22,21 +22,24 @@ from npecat_train.model import TileModel
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DIGITS = {"ra": ".6f", "dec": ".6f", "x": ".2f", "y": ".2f", "mag_r": ".3f"}
+"""Formats of columns whose four leading digits say too little."""
+
 
 @dataclass(frozen=True)
 class SurveyCatalog:
-    """The sources of a survey image with the posterior that they were read from.
+    """The sources of a survey image, with the posterior that they are derived from.
 
     Parameters
     ----------
     image : SurveyImage
         The image, with the PSF that was used.
     reading : ImageReading
-        The posterior of its tiles.
+        The posterior of the image.
     psf_width : str
-        What was done to the PSF that was given, in words.
+        What was done to the given PSF, in words.
     about : dict
-        Provenance, kept in the header of every table.
+        Provenance, which becomes the header of every table.
     """
 
     image: SurveyImage
@@ -52,20 +55,20 @@ class SurveyCatalog:
     @cached_property
     def rows(self) -> Table:
         """The catalog as it is written: an astropy Table with units and descriptions."""
-        return catalog_table(self.found, self.image, self.about)
+        return catalog_table(self.found, self.image, about=self.about)
 
     @property
     def table(self) -> QTable:
-        """The catalog, a row a source, as an astropy QTable with units and descriptions."""
-        return QTable(self.rows)
+        """The catalog as an astropy QTable with units and descriptions, one row per source."""
+        return _shown(self.rows)
 
     def draws(self, n: int, *, seed: int = 0) -> Table:
-        """Draws of the whole catalog as they are written; see samples."""
+        """Draw n whole catalogs, as the table that is written; see samples."""
         about = {**self.about, "SEED": seed}
-        return draws_table(self.reading.draws(n, seed), self.image, about)
+        return draws_table(self.reading.draws(n, seed), self.image, about=about)
 
     def samples(self, n: int, seed: int = 0) -> QTable:
-        """Draws of the whole catalog.
+        """Draw whole catalogs from the posterior.
 
         Parameters
         ----------
@@ -77,10 +80,10 @@ class SurveyCatalog:
         Returns
         -------
         QTable
-            A row a source of a draw: its ``draw``, its row in the catalog (``source``, -1 where
-            it is not listed there), position, flux and type.
+            One row per source and draw: the number of the draw (``draw``), the row of the source
+            in the catalog (``source``, -1 if it is not listed there), position, flux and type.
         """
-        return QTable(self.draws(n, seed=seed))
+        return _shown(self.draws(n, seed=seed))
 
     def write(self, path: Path | str) -> None:
         """Write the catalog in the format of the file's suffix.
@@ -88,7 +91,7 @@ class SurveyCatalog:
         Parameters
         ----------
         path : Path or str
-            Ends in .fits, .ecsv, .parquet, .vot, .xml, .csv or .reg (DS9).
+            File whose suffix is .fits, .ecsv, .parquet, .vot, .xml, .csv or .reg (DS9).
 
         Raises
         ------
@@ -98,12 +101,12 @@ class SurveyCatalog:
         write_table(self.rows, Path(path))
 
     def plot(self, path: Path | str | None = None) -> "Figure":
-        """Draw the image with marks at its sources, and its most crowded part large beside it.
+        """Plot the image with its sources marked, and its most crowded part enlarged beside it.
 
         Parameters
         ----------
         path : Path or str, optional
-            Picture to write, .png or .pdf.
+            File to write, .png or .pdf; by default none is written.
 
         Returns
         -------
@@ -124,12 +127,22 @@ class SurveyCatalog:
         return f"<SurveyCatalog of {self.image.name}: {len(self)} sources>"
 
     def _repr_html_(self) -> str:
-        """The catalog as a notebook shows it."""
-        return self.table._repr_html_()
+        """Return the catalog as a notebook shows it."""
+        html: str = self.table._repr_html_()
+        return html
+
+
+def _shown(rows: Table) -> QTable:
+    """A table whose quantities have units, printed with as many digits as a reader needs."""
+    table = QTable(rows)
+    for name in table.colnames:
+        if table[name].dtype.kind == "f":
+            table[name].info.format = DIGITS.get(name, ".4g")
+    return table
 
 
 def catalog_survey_image(image: SurveyImage, model: TileModel) -> SurveyCatalog:
-    """The probabilistic catalog of a survey image of any size.
+    """Make the probabilistic catalog of a survey image of any size.
 
     Parameters
     ----------

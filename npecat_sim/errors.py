@@ -1,4 +1,4 @@
-"""The exceptions that a user is meant to read."""
+"""The exceptions whose messages are written for the user."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class NpecatError(Exception):
-    """A problem that the user can mend; its message is one line that names the thing and the fix.
+    """A problem that the user can solve; its message is one line with the cause and the fix.
 
     The command line prints it without a traceback, adds the options that `parameters` have there,
     and exits with status 1.
@@ -18,10 +18,10 @@ class NpecatError(Exception):
     fact : str
         What is wrong, with the name of the file or field and its value.
     parameters : sequence of str, optional
-        The arguments of the Python API whose change mends it, such as ``("overwrite",)``.
+        The arguments of the Python API whose change solves it, such as ``("overwrite",)``.
     """
 
-    def __init__(self, fact: str, *, parameters: Sequence[str] = ()):
+    def __init__(self, fact: str, *, parameters: Sequence[str] = ()) -> None:
         super().__init__(fact)
         self.parameters = tuple(parameters)
 
@@ -34,13 +34,13 @@ class StoreError(NpecatError):
     fact : str
         What is wrong, with the path of the store.
     path : Path or UPath
-        Of the store.
+        Path of the store.
     settings : dict, optional
         The configuration with which the store can be made again, as in its attributes; None if it
         cannot be read.
     """
 
-    def __init__(self, fact: str, *, path: Any, settings: dict[str, Any] | None = None):
+    def __init__(self, fact: str, *, path: Any, settings: dict[str, Any] | None = None) -> None:
         super().__init__(fact)
         self.path, self.settings = path, settings
 
@@ -50,12 +50,24 @@ class StoreError(NpecatError):
 
 
 def _store_error(fact: str, path: Any, settings: dict[str, Any] | None) -> StoreError:
+    """A StoreError of positional arguments, for pickle."""
     return StoreError(fact, path=path, settings=settings)
 
 
 @contextmanager
 def naming(what: str) -> Iterator[None]:
-    """Turn any failure into an NpecatError that says what was being worked on, and where."""
+    """Turn any failure into an NpecatError that names the work in progress and the place.
+
+    Parameters
+    ----------
+    what : str
+        The work in progress, such as a file's name; the message begins with it.
+
+    Raises
+    ------
+    NpecatError
+        If the code in the ``with`` block raises any exception.
+    """
     try:
         yield
     except NpecatError as error:

@@ -9,22 +9,38 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 15.0
+"""Minimum time between two plain lines."""
 
 Advance = Callable[[int, str], None]
+"""Call with the number of images done since the last call, and a note to show beside them."""
 
 Laps = tuple[str, Sequence[int]]
-"""What the parts of the whole are called, and the length of each."""
+"""Name of the parts of the whole, and the length of each part in images."""
 
 
 @contextmanager
 def progress(
-    label: str, total: int, done: int = 0, unit: str = "images", laps: Laps | None = None
+    label: str, total: int, *, done: int = 0, unit: str = "images", laps: Laps | None = None
 ) -> Iterator[Advance]:
-    """Show progress over ``total`` images on standard error; yields ``advance(images, note)``.
+    """Show progress over ``total`` images on standard error.
 
-    done: images that an earlier run has finished; they do not count towards the rate.
-    unit: what is counted, where it is not images. laps: parts of the whole; the present one gets
-    a bar of its own.
+    Parameters
+    ----------
+    label : str
+        Name of the work, shown at the start of the line.
+    total : int
+        Number of images of the whole work.
+    done : int, optional
+        Images that an earlier run has finished; they do not count towards the rate.
+    unit : str, optional
+        Plural name of what is counted.
+    laps : Laps, optional
+        Parts of the whole; the present part gets a bar of its own.
+
+    Yields
+    ------
+    Advance
+        ``advance(images, note)`` counts further images and shows a note.
     """
     console = Console(file=sys.stderr)
     if console.is_terminal:
@@ -39,6 +55,7 @@ def progress(
 def _bar(
     console: Console, label: str, total: int, done: int, unit: str, laps: Laps | None
 ) -> Iterator[Advance]:
+    """Bars that move on a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -57,7 +74,7 @@ def _bar(
             nonlocal completed
             completed += images
             rate = (completed - done) / _seconds_since(start)
-            bar.update(task, completed=completed, rate=_told(rate, unit), note=note)
+            bar.update(task, completed=completed, rate=_rate_text(rate, unit), note=note)
             if laps and lap_task is not None:
                 number, within = _lap(completed, laps[1])
                 name, length = f"{laps[0]} {number} of {len(laps[1])}", laps[1][number - 1]
@@ -68,6 +85,7 @@ def _bar(
 
 @contextmanager
 def _lines(label: str, total: int, done: int, unit: str, laps: Laps | None) -> Iterator[Advance]:
+    """Plain lines, one in SECONDS_BETWEEN_LINES."""
     start = printed = time.perf_counter()
     completed = done
 
@@ -78,7 +96,7 @@ def _lines(label: str, total: int, done: int, unit: str, laps: Laps | None) -> I
         if now - printed > SECONDS_BETWEEN_LINES or (images and completed == total):
             printed = now
             rate = (completed - done) / _seconds_since(start)
-            line = f"{label}: {completed:,} of {total:,} {unit}, {_told(rate, unit)}"
+            line = f"{label}: {completed:,} of {total:,} {unit}, {_rate_text(rate, unit)}"
             left = f"{(total - completed) / rate:,.0f} s left" if rate else ""
             part = f"{laps[0]} {_lap(completed, laps[1])[0]} of {len(laps[1])}" if laps else ""
             print(", ".join(filter(None, (line, left, part, note))), file=sys.stderr, flush=True)
@@ -86,7 +104,8 @@ def _lines(label: str, total: int, done: int, unit: str, laps: Laps | None) -> I
     yield advance
 
 
-def _told(rate: float, unit: str) -> str:
+def _rate_text(rate: float, unit: str) -> str:
+    """Units per second, with two decimals below 1."""
     return f"{rate:,.0f} {unit}/s" if rate >= 1 else f"{rate:.2f} {unit}/s"
 
 
@@ -100,4 +119,5 @@ def _lap(completed: int, lengths: Sequence[int]) -> tuple[int, int]:
 
 
 def _seconds_since(start: float) -> float:
+    """Seconds since a reading of time.perf_counter, never zero."""
     return max(time.perf_counter() - start, 1e-9)

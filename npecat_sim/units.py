@@ -4,6 +4,9 @@ Positions are 0-indexed pixel coordinates with the centre of the first pixel at 
 astropy and SEP: an image of width W covers -0.5 <= x < W - 0.5. Axes of an image are (y, x).
 """
 
+from collections.abc import Sequence
+from typing import overload
+
 import numpy as np
 
 PIXEL_SCALE = 0.396
@@ -13,19 +16,59 @@ ZERO_POINT = 22.5
 """AB magnitude of one nanomaggy."""
 
 NANOJANSKY_PER_NANOMAGGY = 3631.0
-"""AB magnitudes have their zero at 3631 Jy (Oke & Gunn 1983), which is 1e9 nanomaggies."""
+"""The zero point of AB magnitudes is 3631 Jy (Oke & Gunn 1983), which is 1e9 nanomaggies."""
 
 
-def magnitude(flux):
-    """AB magnitude of a flux in nanomaggies; NaN where the flux is not positive."""
+@overload
+def magnitude(flux: float) -> float: ...
+
+
+@overload
+def magnitude(flux: np.ndarray | Sequence[float]) -> np.ndarray: ...
+
+
+def magnitude(flux: float | np.ndarray | Sequence[float]) -> float | np.ndarray:
+    """AB magnitude of a flux in nanomaggies; NaN where the flux is not positive.
+
+    Parameters
+    ----------
+    flux : float or array_like
+        Fluxes of any shape, nanomaggies.
+
+    Returns
+    -------
+    float or ndarray
+        float64 magnitudes of the same shape.
+    """
     flux = np.asarray(flux, dtype=np.float64)
     positive = np.where(flux > 0, flux, np.nan)
-    return ZERO_POINT - 2.5 * np.log10(positive)
+    result: float | np.ndarray = ZERO_POINT - 2.5 * np.log10(positive)
+    return result
 
 
-def flux_of_magnitude(magnitude):
-    """Flux in nanomaggies of an AB magnitude."""
-    return 10.0 ** (0.4 * (ZERO_POINT - np.asarray(magnitude, dtype=np.float64)))
+@overload
+def flux_of_magnitude(magnitude: float) -> float: ...
+
+
+@overload
+def flux_of_magnitude(magnitude: np.ndarray | Sequence[float]) -> np.ndarray: ...
+
+
+def flux_of_magnitude(magnitude: float | np.ndarray | Sequence[float]) -> float | np.ndarray:
+    """Flux in nanomaggies of an AB magnitude.
+
+    Parameters
+    ----------
+    magnitude : float or array_like
+        AB magnitudes of any shape.
+
+    Returns
+    -------
+    float or ndarray
+        float64 fluxes of the same shape, nanomaggies.
+    """
+    flux: float | np.ndarray = 10.0 ** (0.4 * (ZERO_POINT - np.asarray(magnitude, np.float64)))
+    return flux
 
 
 def sky_sigma(sky: float, electrons_per_nmgy: float) -> float:
@@ -36,7 +79,7 @@ def sky_sigma(sky: float, electrons_per_nmgy: float) -> float:
     sky : float
         Level of the sky, nanomaggies per pixel.
     electrons_per_nmgy : float
-        Electrons that one nanomaggy yields.
+        Electrons per nanomaggy.
 
     Returns
     -------

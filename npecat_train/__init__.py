@@ -1,1 +1,1 @@
-"""A plain trainer that reads only stores: network, posterior, training, and trained models."""
+"""The network, its posterior, its training from stores of images, and trained models."""

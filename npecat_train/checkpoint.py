@@ -22,10 +22,23 @@ from npecat_train.settings import RunSettings
 from npecat_train.weights import check_digest
 
 SETTINGS, BEST, LAST, LOG = "settings.json", "best.safetensors", "last.safetensors", "log.csv"
+"""Names of the files in a run folder."""
 
 
-def save(path: Path, tensors: dict[str, Tensor], settings: RunSettings, state: Any) -> None:
-    """Write tensors with the run's settings and a JSON state; the old file stays until then."""
+def save(path: Path, tensors: dict[str, Tensor], *, settings: RunSettings, state: Any) -> None:
+    """Write a checkpoint; an old file of that name stays until the new one is whole.
+
+    Parameters
+    ----------
+    path : Path
+        Of the safetensors file.
+    tensors : dict of str to Tensor
+        Tensors by name.
+    settings : RunSettings
+        Of the run.
+    state : object
+        Anything that JSON can hold.
+    """
     # One entry: safetensors writes several in no fixed order.
     metadata = {"npecat": json.dumps({"settings": settings.to_json(), "state": state})}
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -34,10 +47,22 @@ def save(path: Path, tensors: dict[str, Tensor], settings: RunSettings, state: A
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], RunSettings, Any]:
-    """Tensors, settings and state of a checkpoint.
+    """Read a checkpoint.
 
-    Raises NpecatError if it is cut short, no checkpoint of ours, of another format version, of
-    another digest than the file beside it says, or holds numbers that are not finite.
+    Returns
+    -------
+    tensors : dict of str to Tensor
+        Tensors by name, in RAM.
+    settings : RunSettings
+        Of the run.
+    state : object
+        What JSON makes of the state that was saved.
+
+    Raises
+    ------
+    NpecatError
+        If the file is cut short, is no checkpoint of npecat, has another format version or
+        another digest than the file beside it holds, or contains numbers that are not finite.
     """
     check_digest(path)
     try:

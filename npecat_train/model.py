@@ -21,8 +21,8 @@ from npecat_train.posterior.tile_posterior import TilePosterior
 from npecat_train.settings import RunSettings
 from npecat_train.weights import digest
 
-TENSORS_A_BLOCK = 6
-"""One of the convolution and five of its batch norm."""
+TENSORS_PER_BLOCK = 6
+"""Tensors of a block: one of its convolution and five of its batch norm."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TileModel:
     settings : RunSettings
         Of the run that trained it.
     weights_sha256 : str
-        Digest of the checkpoint's file, for the record; empty for a network of this process.
+        Digest of the checkpoint's file, for the record; empty if the weights are from no file.
     """
 
     network: TileNetwork
@@ -45,14 +45,14 @@ class TileModel:
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """The trained network of a checkpoint, on the GPU if there is one.
+        """Read the trained network of a checkpoint, to the GPU if there is one.
 
-        It computes in float32 whatever the weights are stored in.
+        Its weights are float32, whatever type the checkpoint stores them in.
 
         Parameters
         ----------
         path : Path or str
-            A checkpoint, or the folder of a run, of which the best checkpoint is taken.
+            A checkpoint, or the folder of a run, whose best checkpoint is then read.
 
         Returns
         -------
@@ -61,7 +61,7 @@ class TileModel:
         Raises
         ------
         NpecatError
-            If there is no whole checkpoint, or its weights do not fit its settings.
+            If the checkpoint is missing or damaged, or its weights do not fit its settings.
         """
         path = Path(path)
         if path.is_dir():
@@ -69,7 +69,7 @@ class TileModel:
         tensors, settings, _ = checkpoint.load(path)
         with checkpoint.fitting(path):
             n_blocks = settings.network.n_blocks
-            if len(tensors) != TENSORS_A_BLOCK * n_blocks + 2:
+            if len(tensors) != TENSORS_PER_BLOCK * n_blocks + 2:
                 raise RuntimeError(f"{len(tensors)} tensors for {n_blocks} blocks")
             # On no device: settings that do not fit may ask for any amount of memory.
             with torch.device("meta"):
@@ -80,13 +80,13 @@ class TileModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the network computes."""
+        """The device on which the network computes."""
         return next(self.network.parameters()).device
 
     def posterior(
         self, images: ObservedImages | Batch, *, in_float32: bool = False
     ) -> TilePosterior:
-        """The posterior of every tile of some images.
+        """Predict the posterior of every tile of some images.
 
         Parameters
         ----------
@@ -119,11 +119,25 @@ class TileModel:
         observed = training_batch(images) if isinstance(images, Batch) else images
         with torch.inference_mode():
             return tile_posterior(
-                self.network, self.settings, observed.to(self.device), in_float32=in_float32
+                self.network,
+                observed.to(self.device),
+                settings=self.settings,
+                in_float32=in_float32,
             )
 
     def log_prob(self, batch: TrainingBatch | Batch) -> dict[str, Tensor]:
-        """Log density of each image's true tile catalog by factor, nats: float32 (batch,)."""
+        """Evaluate the posterior at the true tile catalog of each image.
+
+        Parameters
+        ----------
+        batch : TrainingBatch or Batch
+            Images with their true catalogs.
+
+        Returns
+        -------
+        dict of str to Tensor
+            By factor, the log density of each image's true tile catalog: float32 (batch,), nats.
+        """
         truth = training_batch(batch) if isinstance(batch, Batch) else batch
         truth = truth.to(self.device)
         with torch.inference_mode():
@@ -132,45 +146,46 @@ class TileModel:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """True where the processor multiplies bfloat16 in hardware."""
+    """Return whether the processor multiplies bfloat16 numbers in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        supported: bool = torch.cuda.is_bf16_supported()
+        return supported
     abilities = torch.cpu.get_capabilities()
     return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
 
 
 def tile_posterior(
     network: Callable[[Tensor, Tensor], Tensor],
-    settings: RunSettings,
     observed: ObservedImages,
     *,
+    settings: RunSettings,
     in_float32: bool = False,
 ) -> TilePosterior:
-    """The posterior of every tile of some images, float32 whatever the network computes in.
+    """Predict the posterior of every tile of some images.
 
     Parameters
     ----------
     network : callable
         A TileNetwork, perhaps compiled. It computes in bfloat16 where that is faster.
-    settings : RunSettings
-        Of its training.
     observed : ObservedImages
         On the network's device.
+    settings : RunSettings
+        Of the network's training.
     in_float32 : bool, optional
-        Compute in float32 everywhere.
+        Compute in float32 even where bfloat16 is faster.
 
     Returns
     -------
     TilePosterior
-        Of shape (batch, tile row, tile column).
+        Of shape (batch, tile row, tile column), float32 whatever the network computes in.
     """
     inputs = network_inputs(
         observed.images,
         observed.backgrounds,
-        observed.electrons_per_nmgy,
-        observed.psf_parameters,
-        settings.standardisation,
-        settings.use_psf,
+        electrons_per_nmgy=observed.electrons_per_nmgy,
+        psf_parameters=observed.psf_parameters,
+        standardisation=settings.standardisation,
+        use_psf=settings.use_psf,
     )
     device = inputs.pixel_maps.device
     in_bfloat16 = has_bfloat16(device) and not in_float32
@@ -182,11 +197,31 @@ def tile_posterior(
 
 
 def true_tiles(batch: TrainingBatch) -> TileCatalog:
-    """The brightest true source of every tile of a batch."""
+    """Return the brightest true source of every tile of a batch."""
     n_tiles = batch.images.shape[-1] // TILE_SIZE
-    return tile_catalog(batch.x, batch.y, batch.flux, batch.is_galaxy, batch.present, n_tiles)
+    return tile_catalog(
+        batch.x,
+        batch.y,
+        flux=batch.flux,
+        is_galaxy=batch.is_galaxy,
+        present=batch.present,
+        n_tiles=n_tiles,
+    )
 
 
 def image_losses(posterior: TilePosterior, batch: TrainingBatch) -> dict[str, Tensor]:
-    """Negative log-likelihood of each image's true tile catalog by factor: float32 (batch,)."""
+    """Return the negative log-likelihood of each image's true tile catalog.
+
+    Parameters
+    ----------
+    posterior : TilePosterior
+        Of the batch's tiles.
+    batch : TrainingBatch
+        On the posterior's device.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By factor: float32 (batch,), nats.
+    """
     return posterior.negative_log_likelihood(true_tiles(batch))

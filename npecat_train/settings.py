@@ -1,4 +1,4 @@
-"""What decides what a training run computes: a checkpoint's and a run's contract."""
+"""The settings that a run and its checkpoints share: they decide what a training run computes."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -12,19 +12,46 @@ from npecat_train.network.tile_network import NetworkSize, TileNetwork
 from npecat_train.posterior.tile_posterior import initial_outputs
 
 FORMAT_VERSION = 3
-"""Of checkpoints and of the settings in them."""
+"""Version of the format of checkpoints and of the settings in them."""
 
 VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
-"""Variant -> prior of its training store (section 7 of the paper)."""
+"""Prior of the training store of each variant (section 7 of the paper)."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
     """Everything that decides what a training run computes.
 
-    start: digest of the checkpoint whose weights the run begins with; None for fresh ones.
-    first_digest: of the store that the run passes over before all epochs; None for none.
-    flux: a key of factors.FLUX. schedule: one of schedule.SCHEDULES. learning_rate: its peak.
+    Parameters
+    ----------
+    variant : str
+        A key of VARIANTS.
+    store_digest : str
+        Digest of the training store.
+    encoding : Encoding
+        How images, PSFs and tiles reach the network.
+    standardisation : Standardisation
+        Means and standard deviations of the network's inputs.
+    network : NetworkSize
+        Widths and depths.
+    flux : str
+        The family of the flux, a key of factors.FLUX.
+    epochs : int
+        Passes over the training store.
+    batch_size : int
+        Images of an optimiser step.
+    schedule : str
+        One of schedule.SCHEDULES.
+    learning_rate : float
+        The highest rate of the run.
+    seed : int
+        Decides the fresh weights, the order of the images and how they are turned.
+    format_version : int
+        FORMAT_VERSION of the npecat that wrote the settings.
+    start : str or None
+        SHA-256 of the checkpoint whose weights the run begins with; None for fresh weights.
+    first_digest : str or None
+        Digest of the store that the run passes over before all epochs; None if there is none.
     """
 
     variant: str
@@ -48,17 +75,35 @@ class RunSettings:
         return self.variant == "psf_aware"
 
     def build_network(self) -> TileNetwork:
-        """A network of these settings with fresh weights."""
-        outputs = initial_outputs(self.flux)
-        return TileNetwork(N_PIXEL_MAPS, n_tile_maps(self.use_psf), outputs, self.network)
+        """Return a network of these settings with fresh weights."""
+        return TileNetwork(
+            N_PIXEL_MAPS,
+            n_tile_maps(self.use_psf),
+            initial_outputs=initial_outputs(self.flux),
+            size=self.network,
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types only, as json.loads would give them back."""
-        return json.loads(json.dumps(asdict(self)))
+        """Return the settings in plain types only, as json.loads gives them back."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return content
 
     @classmethod
     def from_json(cls, content: dict[str, Any], where: Path) -> "RunSettings":
-        """Inverse of to_json; raises NpecatError for another format version or encoding."""
+        """Return the settings that to_json turned into plain types.
+
+        Parameters
+        ----------
+        content : dict
+            What to_json returned.
+        where : Path
+            The file that the content is from, for errors.
+
+        Raises
+        ------
+        NpecatError
+            If the content is damaged, or of another format version or encoding.
+        """
         version = content.get("format_version")
         if version != FORMAT_VERSION:
             raise NpecatError(
@@ -79,5 +124,5 @@ class RunSettings:
 
 
 def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where a frozen dataclass has tuples."""
+    """Put tuples, as frozen dataclasses hold them, in the place of JSON's lists."""
     return {n: tuple(v) if isinstance(v, list) else v for n, v in content.items()}

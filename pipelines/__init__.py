@@ -1,11 +1,12 @@
-"""npecat turns telescope images into probabilistic catalogs of stars and galaxies.
+"""Probabilistic catalogs of stars and galaxies from telescope images.
 
 >>> import npecat
 >>> image = npecat.open_image("frame-r-000094-1-0012.fits.bz2")  # doctest: +SKIP
 >>> found = npecat.catalog(image)  # doctest: +SKIP
 >>> found.table, found.samples(100), found.write("catalog.fits")  # doctest: +SKIP
 
-Importing the package loads neither torch nor GalSim nor Matplotlib; what is asked of it does.
+Importing the package loads neither torch nor GalSim nor Matplotlib; a function loads what it needs
+when it is called.
 """
 
 from importlib import import_module
@@ -32,7 +33,7 @@ HOMES = {
     "train": "npecat.api",
     "evaluate": "npecat.api",
 }
-"""Public name -> the module that holds it, loaded when the name is first used."""
+"""Public name -> the module that defines it, which is loaded when the name is first used."""
 
 __all__ = [
     "NpecatError",
@@ -48,6 +49,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
     if name not in HOMES:
         raise AttributeError(f"module 'npecat' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(HOMES[name]), name)
@@ -55,4 +57,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    """All names, those that are not loaded yet included."""
     return sorted({*globals(), *HOMES})

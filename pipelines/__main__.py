@@ -1,4 +1,4 @@
-"""``python -m npecat`` is the same as the command ``npecat``."""
+"""Run the command ``npecat`` by ``python -m npecat``."""
 
 from .cli import main
 

@@ -1,4 +1,4 @@
-"""The Python API, re-exported by the package ``npecat``: what the commands do, as functions.
+"""The Python API, which the package ``npecat`` exports: the commands as functions.
 
 Each function imports what it needs when it is called, so that ``import npecat`` is quick.
 """
@@ -26,18 +26,19 @@ def catalog(image: "SurveyImage", *, model: "TileModel | None" = None) -> "Surve
     image : SurveyImage
         From open_image or image_from_arrays.
     model : TileModel, optional
-        A trained network; the one in the package by default.
+        A trained network; by default the one in the package.
 
     Returns
     -------
     SurveyCatalog
-        Its ``table`` is an astropy QTable, ``samples(n)`` draws the whole catalog, ``write(path)``
-        writes it in the format of the suffix and ``plot(path)`` draws it.
+        ``table`` is the catalog as an astropy QTable; ``samples(n)`` draws whole catalogs from
+        the posterior; ``write(path)`` writes the catalog in the format of the suffix;
+        ``plot(path)`` draws a picture.
 
     Examples
     --------
-    Two stars of 30 and 60 nanomaggies under a sky of 0.878 nanomaggies a pixel, at 989 electrons
-    a nanomaggy and a FWHM of 1.4 arcsec:
+    Two stars of 30 and 60 nanomaggies on a sky of 0.878 nanomaggies per pixel, with 989 electrons
+    per nanomaggy and a FWHM of 1.4 arcsec:
 
     >>> import numpy as np
     >>> import npecat
@@ -60,13 +61,13 @@ def catalog(image: "SurveyImage", *, model: "TileModel | None" = None) -> "Surve
 
 
 def load(path: Path | str | None = None) -> "TileModel":
-    """A trained network with its settings.
+    """Load a trained network with its settings.
 
     Parameters
     ----------
     path : Path or str, optional
-        A checkpoint, or the folder of a run such as ``runs/psf_aware``, of which the best
-        checkpoint is taken; the weights in the package by default.
+        A checkpoint, or the folder of a run such as ``runs/psf_aware``, whose best checkpoint is
+        loaded; by default the weights in the package.
 
     Returns
     -------
@@ -75,7 +76,7 @@ def load(path: Path | str | None = None) -> "TileModel":
     Raises
     ------
     NpecatError
-        If there is no whole checkpoint.
+        If the checkpoint is missing or damaged.
 
     Examples
     --------
@@ -91,7 +92,7 @@ def load(path: Path | str | None = None) -> "TileModel":
 
 @cache
 def _shipped_model() -> "TileModel":
-    """The network in the package, read once a process."""
+    """The network in the package, which is read once per process."""
     return load()
 
 
@@ -106,13 +107,13 @@ def open_store(path: "Location | str") -> "Store":
     Returns
     -------
     Store
-        ``store.batch(slice(0, 8))`` reads images with all that is known of them,
-        ``store.array(name)`` one array, ``store.catalog()`` the true sources.
+        ``store.batch(slice(0, 8))`` reads images with everything that is known about them;
+        ``store.array(name)`` reads one array; ``store.catalog()`` reads the true sources.
 
     Raises
     ------
     NpecatError
-        If there is no store, or it is unfinished or damaged.
+        If the store is missing, unfinished or damaged.
     """
     from npecat_sim.store.reader import Store
 
@@ -139,34 +140,36 @@ def simulate(
 ) -> "list[Location]":
     """Simulate the train, validation and test stores of a prior, or complete them.
 
-    Processes are started, so a script calls this below ``if __name__ == "__main__":``.
+    This starts processes, so a script must call it below ``if __name__ == "__main__":``.
 
     Parameters
     ----------
     prior : {"one", "many", "held_out"}
-        Fields that images are drawn under.
+        Fields whose PSF, sky and detector the images have.
     n : int
-        Training images.
+        Number of training images.
     n_validation, n_test : int, optional
-        Others; a seventh and a fifth of `n` by default.
+        Number of validation and test images; by default a seventh and a fifth of `n`.
     fields : Path, optional
         A field library for priors ``many`` and ``held_out``.
     density : float, optional
-        Mean number of sources a pixel; the paper's 6.25e-4 by default.
+        Mean number of sources per pixel; by default the paper's 6.25e-4.
     psf_irregularity : float, optional
         Largest rms departure of PSFs from the circular profile, as a share of the peak.
     seed : int, optional
-        Everything random follows from it.
-    workers, threads_per_worker : int, optional
-        Processes of this machine, one a core by default, and threads of each.
+        Seed of all random numbers.
+    workers : int, optional
+        Processes of this machine; by default one per core.
+    threads_per_worker : int, optional
+        Threads of each process.
     scheduler, scheduler_file : str, optional
-        A Dask cluster that is there already, by its address or by its scheduler file.
+        An existing Dask cluster, given by its address or by its scheduler file.
     renderer : {"compiled", "galsim"}, optional
-        What draws the sources.
+        The program that draws the sources.
     overwrite : bool, optional
         Replace stores of the same names.
     out : Path or str, optional
-        Folder or ``s3://`` of the stores; ``data/PRIOR`` by default.
+        Folder or ``s3://`` of the stores; by default ``data/PRIOR``.
 
     Returns
     -------
@@ -176,8 +179,8 @@ def simulate(
     Raises
     ------
     NpecatError
-        If a store of other settings stands in the way, or an image cannot be made; what is
-        finished is kept.
+        If a store with other settings exists already, or an image cannot be made; finished
+        parts of the stores are kept.
     """
     from dask.system import CPU_COUNT
 
@@ -235,7 +238,9 @@ def train(
     seed: int = 0,
     cache: str = "auto",
 ) -> "TileModel":
-    """Train a network on the stores of its prior; the same call goes on where it stopped.
+    """Train a network on the stores of its prior.
+
+    The same call continues a run that was interrupted.
 
     Parameters
     ----------
@@ -244,35 +249,36 @@ def train(
     data : Path or str, optional
         Folder or ``s3://`` of ``PRIOR/train.zarr`` and so on.
     runs : Path, optional
-        Folder of networks; this one's is ``RUNS/VARIANT``.
+        Folder of networks; this one is written to ``RUNS/VARIANT``.
     network : {"default", "wide"}, optional
         Size of the network.
     flux : {"mixture", "lognormal"}, optional
         Family of flux posteriors.
-    epochs, batch_size : int, optional
-        Passes over the store and images a step; defaults depend on the device, see
-        training.loop.
+    epochs : int, optional
+        Passes over the store; the default depends on the device, see training.defaults.
     schedule : {"cosine", "paper"}, optional
-        Of the learning rate, and which optimiser.
+        Schedule of the learning rate, and its optimiser.
+    batch_size : int, optional
+        Images per step; the default depends on the device, see training.defaults.
     first : Path or str, optional
-        Folder like `data`, of crowded images to pass over first.
+        Folder like `data`, of crowded images that are passed over first.
     start : Path, optional
-        Checkpoint whose weights the run begins with.
+        Checkpoint whose weights the training begins with.
     seed : int, optional
-        Of weights and image order.
+        Seed of the weights and of the order of the images.
     cache : {"auto", "gpu", "ram", "none"}, optional
-        Where to keep the stores.
+        Memory in which the stores are kept.
 
     Returns
     -------
     TileModel
-        Of the lowest validation loss.
+        The network with the lowest validation loss.
 
     Raises
     ------
     NpecatError
-        If a store is missing or damaged, the folder holds a run of other settings, another
-        process trains there, or the loss is not finite.
+        If a store is missing or damaged, the folder holds a run with other settings, another
+        process trains in it, or the loss is not finite.
     """
     from npecat_train.model import TileModel
     from npecat_train.training.distributed import joined
@@ -314,21 +320,22 @@ def evaluate(
     models : mapping
         Name of each method -> its TileModel.
     name : str, optional
-        Of the test set; by default the folder of a ``test.zarr``, or the store's own name.
+        Name of the test set; by default see test_set_name.
     results : Path, optional
-        ``RESULTS/NAME`` keeps SEP's measurements and the bound for the next evaluation, and is
-        where Evaluation.write belongs.
+        SEP's measurements and the bound are kept in ``RESULTS/NAME`` for the next evaluation;
+        give the same folder to Evaluation.write.
 
     Returns
     -------
     Evaluation
-        Its ``table`` holds every metric with its bootstrap sigma; ``write(folder)`` writes tables,
+        ``table`` holds every metric with its bootstrap sigma; ``write(folder)`` writes tables,
         figures and a report.
 
     Raises
     ------
     NpecatError
-        If the store is damaged or encoded otherwise than a model's training store.
+        If the store is damaged, or its images have another encoding than a model's training
+        store.
     """
     from dask.system import CPU_COUNT
 
@@ -342,11 +349,12 @@ def evaluate(
 
 
 def test_set_name(path: "Location") -> str:
-    """What a store is called in tables: the folder of a test.zarr, or else its own name."""
+    """The name of a store in tables: its folder if it is a ``test.zarr``, or else its own name."""
     return path.parent.name if path.stem == "test" else path.stem
 
 
 def _location(path: "Location | str") -> "Location":
+    """The folder or ``s3://`` place that a string names."""
     from npecat_sim.io.storage import location
 
     return location(path) if isinstance(path, str) else path

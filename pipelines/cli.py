@@ -1,4 +1,4 @@
-"""The command ``npecat``: one group, a file a command."""
+"""The command ``npecat``: a group of subcommands, each in a file of ``commands``."""
 
 import sys
 from importlib import import_module
@@ -21,24 +21,26 @@ COMMANDS = {
     "fields": "fields",
     "run": "quickstart",
 }
-"""Command -> its module in ``commands``."""
+"""Subcommand -> its module in ``commands``."""
 
 N_TRAIN = 210_000
-"""Training images of the paper, for a store of which nothing is known."""
+"""Number of training images in the paper: what to simulate where there is no store at all."""
 
 
 class LazyGroup(click.Group):
-    """Loads a command's module, with torch, GalSim or Matplotlib, only when it is asked for."""
+    """A group that imports the module of a command, with torch or GalSim, when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of the pipeline."""
+        """Names of all commands, in the order of the pipeline."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f".commands.{COMMANDS[cmd_name]}", __package__), cmd_name)
+        module = import_module(f".commands.{COMMANDS[cmd_name]}", __package__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
 
 @click.group(
@@ -50,7 +52,7 @@ def npecat() -> None:
 
 
 def main(command: click.Command = npecat) -> None:
-    """Run a command line; an NpecatError becomes one line and exit status 1."""
+    """Run a command line; an NpecatError is printed as one line, with exit status 1."""
     try:
         command()
     except NpecatError as error:
@@ -59,7 +61,7 @@ def main(command: click.Command = npecat) -> None:
 
 
 def in_words_of_the_command_line(error: NpecatError) -> str:
-    """The error's fact, and what to type: the options that mend it or the command that does."""
+    """The message of an error, and what to type: the options to change or the command to run."""
     if isinstance(error, StoreError):
         return f"{error}; run: {simulate_command(error)}"
     options = [f"--{name.replace('_', '-')}" for name in error.parameters]
@@ -67,7 +69,7 @@ def in_words_of_the_command_line(error: NpecatError) -> str:
 
 
 def simulate_command(error: StoreError) -> str:
-    """The command that makes, or completes, the store of an error."""
+    """The command that makes or completes the store that an error is about."""
     folder = error.path.parent
     known = error.settings
     if known is None:

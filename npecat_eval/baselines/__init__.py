@@ -1,1 +1,1 @@
-"""What networks are compared with: SEP and the exact posterior; imports metrics."""
+"""The methods that networks are compared with: SEP and the exact posterior; imports metrics."""

@@ -1,4 +1,4 @@
-"""What networks are held against on a whole store: SEP's measurements and the physical bound.
+"""The references of a whole store: SEP's measurements and the physical bound.
 
 Both are made on all cores and kept for the next evaluation of the same store.
 """
@@ -21,21 +21,38 @@ from npecat_sim.progress import progress
 from npecat_sim.store.reader import Contents, Store
 
 VERSION = 1
-"""Of how the references are made; a higher one makes kept ones anew."""
+"""Of the way in which references are made; kept references of a lower version are made again."""
 
 
 @dataclass(frozen=True)
 class References:
-    """sep: SEP's sources. flux_sigma: float64 (source,), see bound.Bound."""
+    """What networks are compared with on a store.
+
+    Parameters
+    ----------
+    sep : SepSources
+        What SEP measured in all images.
+    flux_sigma : ndarray
+        float64 (source,), the smallest possible relative flux error of each true source, see
+        metrics.bound.Bound.
+    """
 
     sep: SepSources
     flux_sigma: np.ndarray
 
 
-def references(store: Store, cache: Path, workers: int) -> References:
+def references(store: Store, cache: Path, *, workers: int) -> References:
     """The references of every image of a store, from the cache if it holds just these.
 
-    cache: an .npz file, made anew where it is of another store or version, or damaged.
+    Parameters
+    ----------
+    store : Store
+        Images with their true catalogs.
+    cache : Path
+        An .npz file. It is written anew if it is missing, damaged, or belongs to another store
+        or version.
+    workers : int
+        Processes that make the references.
     """
     made_from = json.dumps(
         {
@@ -68,7 +85,7 @@ def references(store: Store, cache: Path, workers: int) -> References:
 
 
 def _read(cache: Path, made_from: str) -> References | None:
-    """What the cache holds, or None where it is not of this origin."""
+    """The content of the cache, or None if it is damaged or was made from something else."""
     try:
         with cache.open("rb") as file, np.load(file) as content:
             if str(content["made_from"]) != made_from:
@@ -80,7 +97,7 @@ def _read(cache: Path, made_from: str) -> References | None:
 
 
 def _of_chunk(chunk: tuple[Location, int, int]) -> References:
-    """The references of the images from ``start`` to before ``stop``."""
+    """The references of images ``start`` to ``stop - 1`` of a store: (path, start, stop)."""
     path, start, stop = chunk
     batch = Contents(path).batch(slice(start, stop))
     found = measure(batch.images, batch.backgrounds, batch.psf_parameters, batch.electrons_per_nmgy)

@@ -1,9 +1,9 @@
-"""The classical choice on the same images: Source Extractor's algorithms (SEP, Barbary 2016).
+"""The classical method on the same images: Source Extractor's algorithms (SEP, Barbary 2016).
 
-It knows what the networks know, sky, noise and PSF: images are sky-subtracted, filtered with
-the true PSF and cut at a multiple of the known noise. Positions are windowed centroids. Stars
-get the flux of the best-fitting PSF, galaxies a Kron flux; which is which is settled by the
-difference of the two magnitudes.
+SEP is given what the networks are given: sky, noise and PSF. Images are sky-subtracted, filtered
+with the true PSF and thresholded at a multiple of the known noise. Positions are windowed
+centroids. Stars get the flux of the best-fitting PSF, galaxies a Kron flux. The difference of the
+two magnitudes separates stars from galaxies.
 """
 
 from dataclasses import dataclass
@@ -21,32 +21,38 @@ from npecat_sim.model.psf import Psf
 from npecat_sim.units import magnitude
 
 DETECTION_THRESHOLD = 0.8
-"""Five joined pixels of the filtered image above this many sigmas of one pixel's noise are a
-source: the threshold of best F1 among 0.5, 0.8, 1, 1.5, 2 and 4 on images of 500 SDSS fields, so
-that SEP is shown at its best. It is about four sigmas of the filtered noise."""
+"""Sigmas of one pixel's noise (see docs/log.md, SEP's detection threshold): five adjacent pixels of
+the filtered image above it are a source."""
 
 FILTER_RADIUS = 7
-"""Pixels: half width of the filter kernel, three sigmas of the widest SDSS PSF."""
+"""Pixels: half width of the filter kernel, three sigmas of the widest PSF of SDSS."""
 
 MAX_CENTROID_SHIFT = 3.0
-"""Pixels: a windowed centroid farther than this from the barycentre went to a neighbour."""
+"""Pixels: a windowed centroid farther than this from the barycentre moved to a neighbour."""
 
 KRON_SEARCH = 6.0
-"""Ellipse scale out to which the Kron radius is measured (Bertin & Arnouts 1996)."""
+"""Scale of the ellipse inside which the Kron radius is measured (Bertin & Arnouts 1996)."""
 
 KRON_FACTOR = 2.5
-"""Kron radii in the aperture (Kron 1980; the default of Source Extractor)."""
+"""Size of the aperture in Kron radii (Kron 1980; the default of Source Extractor)."""
 
 MIN_APERTURE = 1.75
-"""Pixels: a smaller Kron aperture, or none, gives way to a circle of this radius (the recipe
+"""Pixels: a circle of this radius replaces a Kron aperture that is smaller or undefined (the recipe
 for FLUX_AUTO in SEP's documentation)."""
 
 
 @dataclass(frozen=True)
 class SepSources:
-    """What SEP measured, n sources sorted by image; every array is (n,).
+    """What SEP measured: n sources, sorted by image.
 
-    image: int64. x, y: float64 pixels. psf_flux, kron_flux: float64 nanomaggies, of any sign.
+    Parameters
+    ----------
+    image : ndarray
+        int64 (n,), index of the image.
+    x, y : ndarray
+        float64 (n,), 0-indexed pixels.
+    psf_flux, kron_flux : ndarray
+        float64 (n,), nanomaggies, of any sign.
     """
 
     image: np.ndarray
@@ -57,17 +63,29 @@ class SepSources:
 
     @property
     def extent(self) -> np.ndarray:
-        """PSF minus Kron magnitude, large for galaxies.
+        """float64 (n,): PSF minus Kron magnitude, large for galaxies.
 
-        Infinite where there is no PSF flux: the source is nothing like the PSF. NaN where there
-        is only a PSF flux: no threshold calls that a galaxy.
+        Infinite where the PSF flux is not positive: the source does not look like the PSF. NaN
+        where only the PSF flux is positive: such a source is never classified as a galaxy.
         """
-        difference = magnitude(self.psf_flux) - magnitude(self.kron_flux)
+        difference: np.ndarray = magnitude(self.psf_flux) - magnitude(self.kron_flux)
         difference[self.psf_flux <= 0] = np.inf
         return difference
 
     def classify(self, class_threshold: float) -> Detections:
-        """Galaxies where ``extent`` exceeds the threshold in mag; sources without flux go."""
+        """The sources with types: galaxies where ``extent`` exceeds the threshold.
+
+        Sources whose flux is not positive are left out. All probabilities are 0 or 1.
+
+        Parameters
+        ----------
+        class_threshold : float
+            Magnitudes, see best_class_threshold.
+
+        Returns
+        -------
+        Detections
+        """
         galaxy = self.extent > class_threshold
         flux = np.where(galaxy, self.kron_flux, self.psf_flux)
         kept = flux > 0
@@ -83,9 +101,24 @@ class SepSources:
 
 
 def best_class_threshold(sources: SepSources, truth: Catalog) -> float:
-    """The threshold in mag with the best star/galaxy accuracy on matched pairs at r < 22.
+    """The threshold on ``extent`` with the best star/galaxy accuracy on matched pairs at r < 22.
 
-    truth: of the images that were measured. Raises NpecatError where fewer than two pairs match.
+    Parameters
+    ----------
+    sources : SepSources
+        What SEP measured.
+    truth : Catalog
+        True sources of the same images.
+
+    Returns
+    -------
+    float
+        Magnitudes.
+
+    Raises
+    ------
+    NpecatError
+        If fewer than two pairs match.
     """
     table = truth.flat()
     pairs = match(Positions(table["image"], table["x"], table["y"]), sources)
@@ -106,10 +139,22 @@ def measure(
     psf_parameters: np.ndarray,
     electrons_per_nmgy: np.ndarray,
 ) -> SepSources:
-    """Sources of all images.
+    """Detect and measure the sources of all images.
 
-    images, backgrounds: (n, height, width) nanomaggies per pixel, sky-subtracted images and the
-    sky. psf_parameters: (n, 6), see psf.PARAMETERS. electrons_per_nmgy: (n,).
+    Parameters
+    ----------
+    images : ndarray
+        (image, y, x), nanomaggies per pixel, sky-subtracted.
+    backgrounds : ndarray
+        (image, y, x), nanomaggies per pixel, the sky that was subtracted.
+    psf_parameters : ndarray
+        (image, 6), see psf.PARAMETERS.
+    electrons_per_nmgy : ndarray
+        (image,), electrons that one nanomaggy yields.
+
+    Returns
+    -------
+    SepSources
     """
     parts = []
     for row in range(len(images)):
@@ -120,7 +165,7 @@ def measure(
 
 
 def _measure_image(row: int, image: np.ndarray, noise: np.ndarray, psf: Psf) -> SepSources:
-    """Sources of one image; image and noise: float64 (height, width) nanomaggies per pixel."""
+    """Sources of one image; image and noise: float64 (y, x), nanomaggies per pixel."""
     objects, segments = _extract(image, noise, _kernel(psf))
     x, y = _centroids(image, objects, psf)
     return SepSources(
@@ -143,11 +188,10 @@ def _kernel(psf: Psf) -> np.ndarray:
 def _extract(
     image: np.ndarray, noise: np.ndarray, kernel: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """SEP's objects (n,) and its int32 map of their pixels.
+    """SEP's objects (n,) and its int32 (y, x) map of their pixels.
 
-    SEP's "conv" is the matched filter, the noise of an image being uniform to a few per cent. Its
-    "matched" reads the threshold as a signal-to-noise ratio; at 1.5 that finds fewer of the true
-    sources and more false ones.
+    SEP's "conv" is the matched filter, since the noise of an image is uniform to a few per cent.
+    Its "matched" takes the threshold as an SNR (see docs/log.md, SEP's detection threshold).
     """
     options = {
         "err": noise,
@@ -156,15 +200,16 @@ def _extract(
         "segmentation_map": True,
     }
     try:
-        return sep.extract(image, DETECTION_THRESHOLD, **options)
-    except Exception:  # SEP's only type: more sub-objects than it has room for
-        return sep.extract(image, DETECTION_THRESHOLD, deblend_nthresh=1, **options)
+        found: tuple[np.ndarray, np.ndarray] = sep.extract(image, DETECTION_THRESHOLD, **options)
+    except Exception:  # the only type that SEP raises: more sub-objects than it has room for
+        found = sep.extract(image, DETECTION_THRESHOLD, deblend_nthresh=1, **options)
+    return found
 
 
 def _centroids(image: np.ndarray, objects: np.ndarray, psf: Psf) -> tuple[np.ndarray, np.ndarray]:
     """float64 (n,) each: centroids in a Gaussian window of the PSF's core, in pixels.
 
-    The barycentre where the window drifts away.
+    The barycentre where the windowed centroid moved away, see MAX_CENTROID_SHIFT.
     """
     x, y = objects["x"], objects["y"]
     window_x, window_y, _ = sep.winpos(image, x, y, np.full(len(x), psf.sigma1))
@@ -179,23 +224,27 @@ def _psf_fluxes(
     y: np.ndarray,
     psf: Psf,
 ) -> np.ndarray:
-    """float64 (n,): fluxes of stars at (x, y) that together fit the image best."""
+    """float64 (n,): nanomaggies, the fluxes of stars at (x, y) that together fit the image best."""
     row, column = np.indices(image.shape)[..., None]
     radius = np.hypot(column - x, row - y)
     design = psf.profile(radius) / noise[..., None]
-    return np.linalg.lstsq(design.reshape(image.size, len(x)), (image / noise).ravel())[0]
+    fluxes: np.ndarray
+    fluxes, *_ = np.linalg.lstsq(design.reshape(image.size, len(x)), (image / noise).ravel())
+    return fluxes
 
 
 def _kron_fluxes(image: np.ndarray, objects: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """float64 (n,): sums in Kron apertures, without the pixels of other objects.
+    """float64 (n,): nanomaggies in Kron apertures, without the pixels of other objects.
 
     SEP gives a Kron radius of zero where the light in its ellipse is not positive.
     """
-    x, y, a, b = (objects[name] for name in ("x", "y", "a", "b"))
+    x, y, a, b = [objects[name] for name in ("x", "y", "a", "b")]
     # single precision rounds an angle of pi / 2 up, which SEP refuses
     theta = np.clip(objects["theta"].astype(np.float64), -np.pi / 2, np.pi / 2)
     own = {"segmap": segments, "seg_id": np.arange(1, len(objects) + 1)}
     radius, _ = sep.kron_radius(image, x, y, a, b, theta, KRON_SEARCH, **own)
     ellipse, _, _ = sep.sum_ellipse(image, x, y, a, b, theta, KRON_FACTOR * radius, **own)
     circle, _, _ = sep.sum_circle(image, x, y, MIN_APERTURE, **own)
-    return np.where(KRON_FACTOR * radius * np.sqrt(a * b) > MIN_APERTURE, ellipse, circle)
+    is_large = KRON_FACTOR * radius * np.sqrt(a * b) > MIN_APERTURE
+    fluxes: np.ndarray = np.where(is_large, ellipse, circle)
+    return fluxes

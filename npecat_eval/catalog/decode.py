@@ -1,12 +1,13 @@
-"""Read a catalog off the posterior of the tiles.
+"""Derive a catalog from the posterior of the tiles.
 
-A source near the border of two tiles is split between them: each holds part of its probability,
-and neither, or both, may pass one half. So a tile is joined with each of its eight neighbours
-that puts its source at the same place. The likeliest tile of those joined speaks for the source
-with the sum of their probabilities, and the other tiles give none.
+The probability of a source near the border of two tiles is split between them: each tile holds a
+part, and neither part, or both, may exceed one half. So a tile is joined with each of its eight
+neighbours that predicts its source at the same position. Of the joined tiles, the one with the
+highest probability represents the source: it gets the sum of their probabilities, and the other
+tiles give no source.
 
-That there is a source is one thing, where it is another: of a blend or a faint galaxy the place may
-be vague. A catalog lists what is more likely than not to lie where it says.
+It may be certain that there is a source and still uncertain where it is, as for a blend or a faint
+galaxy. So the catalog lists a source only if it probably exists and lies near the listed position.
 """
 
 import math
@@ -27,28 +28,35 @@ DETECTION_THRESHOLD = 0.5
 """A source is listed if the probability that it lies where the catalog puts it exceeds this."""
 
 LOCATED_SIDE = math.sqrt(math.pi)
-"""Pixels: side of the square, centred on a position, in which a source counts as located. It is as
-large as the circle of one pixel within which the paper counts a detection as true (section 7)."""
+"""Side of the square around a position in which a source counts as located, pixels. Its area is
+that of the circle with a radius of one pixel in which the paper counts a detection as true
+(section 7)."""
 
 SAME_PLACE_SIGMAS = 1.5
 SAME_PLACE_PIXELS = 0.5
-"""Two tiles mean one source if their positions differ by less than so many combined standard
-deviations plus so many pixels, in x and in y."""
+"""Two tiles hold the same source if their mean positions differ, in x and in y, by less than
+SAME_PLACE_SIGMAS times their combined standard deviation plus SAME_PLACE_PIXELS."""
 
 NEIGHBOURS = tuple(shift for shift in product((-1, 0, 1), repeat=2) if shift != (0, 0))
-"""Rows down and columns to the right."""
+"""Offsets of the eight neighbours of a tile: rows down and columns to the right."""
 
 
 @dataclass(frozen=True)
 class JoinedTiles:
-    """What tiles say together; float32.
+    """Probabilities of sources after neighbouring tiles are joined.
 
-    probability: (batch, row, column), that a tile gives a source: its own P(source) and what the
-    neighbours add that put their source at the same place; 0 where one of these speaks for it.
-    located: like probability, that it gives one and that this lies within LOCATED_SIDE of the
-    tile's mean position.
-    shares: (1 + neighbour, batch, row, column), the P(source) of the tile itself and of each of
-    NEIGHBOURS, 0 of those that put it elsewhere.
+    Parameters
+    ----------
+    probability : Tensor
+        float32 (batch, row, column): probability that a tile gives a source, the sum of its own
+        P(source) and of those of the neighbours that predict their source at the same position; 0
+        where one of these neighbours represents the source.
+    located : Tensor
+        float32 (batch, row, column): probability that a tile gives a source and that this source
+        lies in the square of side LOCATED_SIDE around the mean position of the tile.
+    shares : Tensor
+        float32 (1 + neighbour, batch, row, column): P(source) of the tile itself and of each of
+        NEIGHBOURS, 0 for neighbours that predict their source at another position.
     """
 
     probability: Tensor
@@ -57,19 +65,43 @@ class JoinedTiles:
 
 
 def decode(posterior: TilePosterior, first_image: int = 0) -> PredictedCatalog:
-    """The catalog of a batch; ``first_image`` is the index of its first image.
+    """Derive the catalog of a batch of images.
 
-    Position and flux are those of the tile that speaks for the source.
+    Parameters
+    ----------
+    posterior : TilePosterior
+        (batch, row, column).
+    first_image : int, optional
+        Index of the first image of the batch in its set.
+
+    Returns
+    -------
+    PredictedCatalog
+        Position and flux of a source are those of the tile that represents it.
     """
-    return catalog_of_tiles(posterior, join(posterior), first_image)
+    return catalog_of_tiles(posterior, join(posterior), first_image=first_image)
 
 
 def catalog_of_tiles(
-    posterior: TilePosterior, joined: JoinedTiles, first_image: int
+    posterior: TilePosterior, joined: JoinedTiles, *, first_image: int
 ) -> PredictedCatalog:
-    """A source in each tile that passes the threshold."""
+    """List the source of each tile whose ``located`` exceeds DETECTION_THRESHOLD.
+
+    Parameters
+    ----------
+    posterior : TilePosterior
+        (batch, row, column).
+    joined : JoinedTiles
+        The same tiles after joining.
+    first_image : int
+        Index of the first image of the batch in its set.
+
+    Returns
+    -------
+    PredictedCatalog
+    """
     at = torch.nonzero(joined.located > DETECTION_THRESHOLD, as_tuple=True)
-    image, row, column = (index.cpu() for index in at)
+    image, row, column = [index.cpu() for index in at]
     tiles = posterior[at].map(lambda tensor: tensor.double().cpu())
     x, y = tiles.position.x, tiles.position.y
     position = TruncatedBivariateNormal(x.shifted(edge(column)), y.shifted(edge(row)))
@@ -89,38 +121,63 @@ def catalog_of_tiles(
 
 
 def join(posterior: TilePosterior) -> JoinedTiles:
-    """What each tile says with the neighbours that put their source at the same place."""
+    """Join each tile with the neighbours that predict their source at the same position.
+
+    Parameters
+    ----------
+    posterior : TilePosterior
+        (batch, row, column).
+
+    Returns
+    -------
+    JoinedTiles
+        On the same device.
+    """
     probability = posterior.source.probability
     x, y = posterior.position.x, posterior.position.y
     rows, columns = probability.shape[1:]
-    own = torch.stack([probability, *places(posterior), x.std() ** 2, y.std() ** 2])
-    padded = functional.pad(own, (1, 1, 1, 1))
+    mean = torch.stack(places(posterior))
+    variance = torch.stack([x.std() ** 2, y.std() ** 2])
+    padded = [functional.pad(own, (1, 1, 1, 1)) for own in (probability, mean, variance)]
     shares = [probability]
-    speaks = torch.ones_like(probability, dtype=torch.bool)
+    represents = torch.ones_like(probability, dtype=torch.bool)
     for down, right in NEIGHBOURS:
-        other = padded[..., 1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
-        same_place = torch.ones_like(speaks)
-        for position, variance in ((1, 3), (2, 4)):
-            reach = SAME_PLACE_SIGMAS * (own[variance] + other[variance]).sqrt()
-            distance = (own[position] - other[position]).abs()
-            same_place &= distance < reach + SAME_PLACE_PIXELS
-        shares.append(other[0] * same_place)
-        is_before = (down, right) < (0, 0)  # one of two equal tiles has to yield
-        likelier = other[0] >= probability if is_before else other[0] > probability
-        speaks &= ~(same_place & likelier)
+        other_probability, other_mean, other_variance = [
+            own[..., 1 + down : 1 + down + rows, 1 + right : 1 + right + columns] for own in padded
+        ]
+        reach = SAME_PLACE_SIGMAS * (variance + other_variance).sqrt()
+        distance = (mean - other_mean).abs()
+        same_place = (distance < reach + SAME_PLACE_PIXELS).all(dim=0)
+        shares.append(other_probability * same_place)
+        is_before = (down, right) < (0, 0)  # of two equal tiles only one represents the source
+        more_probable = (
+            other_probability >= probability if is_before else other_probability > probability
+        )
+        represents &= ~(same_place & more_probable)
     stacked = torch.stack(shares)
-    total = torch.where(speaks, stacked.sum(dim=0).clamp(max=1.0), 0.0)
+    total = torch.where(represents, stacked.sum(dim=0).clamp(max=1.0), 0.0)
     return JoinedTiles(total, total * _near_mean(x) * _near_mean(y), stacked)
 
 
 def _near_mean(coordinate: TruncatedNormal) -> Tensor:
-    """Probability of less than half of LOCATED_SIDE from the mean."""
+    """Probability of a distance below half of LOCATED_SIDE from the mean."""
     mean, half = coordinate.mean(), LOCATED_SIDE / 2
     return coordinate.cdf(mean + half) - coordinate.cdf(mean - half)
 
 
 def places(posterior: TilePosterior) -> tuple[Tensor, Tensor]:
-    """Mean x and y of the source of every tile, 0-indexed pixels of its image."""
+    """Compute the mean position of the source of every tile.
+
+    Parameters
+    ----------
+    posterior : TilePosterior
+        (batch, row, column).
+
+    Returns
+    -------
+    x, y : Tensor
+        (batch, row, column), 0-indexed pixels of the image.
+    """
     x, y = posterior.position.x.mean(), posterior.position.y.mean()
     rows, columns = x.shape[1:]
     row = torch.arange(rows, device=x.device)[:, None]
@@ -128,5 +185,16 @@ def places(posterior: TilePosterior) -> tuple[Tensor, Tensor]:
 
 
 def edge(tile: Tensor) -> Tensor:
-    """The lower edge of a tile, by its row or column, in 0-indexed pixels of the image."""
+    """Return the lower edge of tiles along one axis.
+
+    Parameters
+    ----------
+    tile : Tensor
+        Row or column of each tile, of any shape.
+
+    Returns
+    -------
+    Tensor
+        0-indexed pixels of the image.
+    """
     return TILE_SIZE * tile - 0.5

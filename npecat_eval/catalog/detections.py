@@ -1,4 +1,4 @@
-"""Predicted catalogs as point estimates: what a network or a classical tool found in images."""
+"""Predicted catalogs as point estimates, from a network or from a classical tool."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,20 +12,35 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 GALAXY_THRESHOLD = 0.5
-"""A source more probably a galaxy than not is called one (section 7 of the paper)."""
+"""A source counts as a galaxy if the probability of that exceeds this (section 7 of the paper)."""
 
 
 @dataclass(frozen=True)
 class Detections:
-    """n predicted sources of a set of images, sorted by image; every array is (n,).
+    """Predicted sources of a set of images, sorted by image.
 
-    image: int64, index of the image in the set. x, y: float64, 0-indexed pixels, centre of the
-    first pixel at 0. flux: float64 nanomaggies, the point estimate. prob_source, prob_located,
-    prob_galaxy: float64, probability that there is a source, that there is one within about a pixel
-    of (x, y) (decode.LOCATED_SIDE), and that it is a galaxy given that there is one.
+    Parameters
+    ----------
+    image : ndarray
+        int64 (source,): index of the image in the set.
+    x, y : ndarray
+        float64 (source,): position in 0-indexed pixels, centre of the first pixel at 0.
+    flux : ndarray
+        float64 (source,), nanomaggies: the point estimate.
+    prob_source : ndarray
+        float64 (source,): probability that there is a source.
+    prob_located : ndarray
+        float64 (source,): probability that there is one within about a pixel of (x, y), see
+        decode.LOCATED_SIDE.
+    prob_galaxy : ndarray
+        float64 (source,): probability that it is a galaxy if there is one.
 
-    Raises NpecatError where a value is not finite, ValueError where the lengths differ or the
-    images are out of order.
+    Raises
+    ------
+    NpecatError
+        If a value is not finite.
+    ValueError
+        If the lengths differ or the images are out of order.
     """
 
     image: np.ndarray
@@ -54,13 +69,13 @@ class Detections:
         return len(self.image)
 
     def of_image(self, image: int) -> "Detections":
-        """Those of one image."""
+        """Return the detections of one image, given its index in the set."""
         inside = self.image == image
         return Detections(**{name: column[inside] for name, column in vars(self).items()})
 
     @classmethod
     def concatenate(cls, parts: "list[Detections]") -> "Detections":
-        """The detections of several batches, in their order."""
+        """Concatenate the detections of several batches, in their order."""
         return joined_rows(parts)
 
 
@@ -68,7 +83,18 @@ Columns = TypeVar("Columns", bound="DataclassInstance")
 
 
 def joined_rows(parts: Sequence[Columns]) -> Columns:
-    """Several tables of one kind, dataclasses of arrays (row,), one after the other."""
+    """Concatenate tables of the same class.
+
+    Parameters
+    ----------
+    parts : sequence
+        Instances of one dataclass whose fields are arrays (row,).
+
+    Returns
+    -------
+    object
+        Of the same class, with the rows of all parts in their order.
+    """
     kind = type(parts[0])
     return kind(
         **{

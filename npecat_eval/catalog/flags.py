@@ -1,4 +1,4 @@
-"""What may be wrong with the measurement of a source, from the pixels that it lies on."""
+"""Flags of problems with the measurement of a source, from the pixels in its core."""
 
 from enum import IntFlag
 
@@ -8,10 +8,11 @@ from npecat_sim.surveys.image import PixelFlag, SurveyImage
 
 
 class SourceFlag(IntFlag):
-    """Bits of the column ``flags``: those of PixelFlag of any pixel within the source's core.
+    """Bits of the column ``flags`` of a catalog.
 
-    The core is the disc around the source whose radius is the FWHM of the PSF; it holds about four
-    fifths of a star. EDGE: it reaches beyond the image.
+    A bit of PixelFlag is set if it is set in any pixel of the source's core. The core is the disc
+    around the source whose radius is the FWHM of the PSF; it holds about four fifths of the light
+    of a star. EDGE is set if the core extends beyond the image.
     """
 
     NO_DATA = PixelFlag.NO_DATA
@@ -22,8 +23,21 @@ class SourceFlag(IntFlag):
     HALO = PixelFlag.HALO
 
 
-def source_flags(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> np.ndarray:
-    """uint8 (n,): bits of SourceFlag of sources of an image, at x and y (n,), its pixels."""
+def source_flags(x: np.ndarray, y: np.ndarray, *, image: SurveyImage) -> np.ndarray:
+    """Compute the flags of sources of an image.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        (source,): positions in 0-indexed pixels of the image.
+    image : SurveyImage
+        Image whose pixel flags and PSF are used.
+
+    Returns
+    -------
+    ndarray
+        uint8 (source,): bits of SourceFlag.
+    """
     radius = image.psf.fwhm
     reach = int(np.ceil(radius))
     step_y, step_x = np.indices((2 * reach + 1,) * 2).reshape(2, -1) - reach
@@ -34,4 +48,5 @@ def source_flags(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> np.ndarray
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     of_pixels = image.flags[row.clip(0, height - 1), column.clip(0, width - 1)]
     bits = np.where(inside, of_pixels, SourceFlag.EDGE) * in_core
-    return np.bitwise_or.reduce(bits, axis=1).astype(np.uint8)
+    flags: np.ndarray = np.bitwise_or.reduce(bits, axis=1).astype(np.uint8)
+    return flags

@@ -1,7 +1,8 @@
 """Write tables of sources in the formats that astronomers' tools read.
 
-FITS and VOTable have no nanomaggies: there every such column stands without a unit, which its
-description tells, and once more in nJy. CSV holds neither units nor provenance.
+FITS and VOTable do not define nanomaggies. There, a column in nanomaggies has no unit; its
+description names the unit, and a second column holds the same values in nJy. CSV holds neither
+units nor provenance.
 """
 
 import importlib.util
@@ -21,9 +22,20 @@ from npecat_sim.units import NANOJANSKY_PER_NANOMAGGY
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write a table of catalog_table in the format of the file's suffix, whole or not at all.
+    """Write a table of sources, completely or not at all.
 
-    Raises NpecatError where check_format does, and where it cannot be written.
+    Parameters
+    ----------
+    table : Table
+        From catalog_table or draws_table.
+    path : Path
+        File whose suffix chooses the format, one of FORMATS.
+
+    Raises
+    ------
+    NpecatError
+        If the format is not known or needs a package that is missing, or the file cannot be
+        written.
     """
     check_format(path)
     with replacing(path) as partial:
@@ -31,7 +43,18 @@ def write_table(table: Table, path: Path) -> None:
 
 
 def check_format(path: Path) -> None:
-    """Raise NpecatError unless the suffix is one of FORMATS that can be written here."""
+    """Check that the format of a file is known and can be written here.
+
+    Parameters
+    ----------
+    path : Path
+        File whose suffix chooses the format.
+
+    Raises
+    ------
+    NpecatError
+        If the suffix is not one of FORMATS, or the format needs a package that is missing.
+    """
     if path.suffix not in FORMATS:
         raise NpecatError(
             f"{path}: no format has the suffix {path.suffix!r}; choose one of {' '.join(FORMATS)}"
@@ -41,6 +64,7 @@ def check_format(path: Path) -> None:
 
 
 def _write_fits(table: Table, path: Path) -> None:
+    """Write a FITS file whose table HDU is named CATALOG."""
     table = _with_nanojansky(table)
     hdu = fits.table_to_hdu(table)
     hdu.name = "CATALOG"
@@ -50,6 +74,7 @@ def _write_fits(table: Table, path: Path) -> None:
 
 
 def _write_votable(table: Table, path: Path) -> None:
+    """Write a VOTable with the provenance as INFO elements."""
     file = from_table(_with_nanojansky(table))
     for name, value in table.meta.items():
         file.resources[0].infos.append(Info(name=name, value=str(value)))
@@ -57,19 +82,22 @@ def _write_votable(table: Table, path: Path) -> None:
 
 
 def _write_ecsv(table: Table, path: Path) -> None:
+    """Write an ECSV file."""
     table.write(path, format="ascii.ecsv")
 
 
 def _write_csv(table: Table, path: Path) -> None:
+    """Write a CSV file."""
     table.write(path, format="ascii.csv")
 
 
 def _write_parquet(table: Table, path: Path) -> None:
+    """Write a Parquet file."""
     table.write(path, format="parquet")
 
 
 def _write_regions(table: Table, path: Path) -> None:
-    """A region file of DS9: stars as blue circles, galaxies as red boxes, as wide as the PSF."""
+    """Write a DS9 region file: stars as blue circles, galaxies as red boxes, sized by the PSF."""
     lines = ["# Region file format: DS9 version 4.1"]
     lines += [f"# {name}: {value}" for name, value in table.meta.items()]
     on_sky = np.isfinite(table["ra"]).all()
@@ -100,11 +128,11 @@ FORMATS: dict[str, Callable[[Table, Path], None]] = {
     ".csv": _write_csv,
     ".reg": _write_regions,
 }
-"""Suffix -> what writes a table of that format."""
+"""Suffix of a file -> function that writes a table in that format."""
 
 
 def _with_nanojansky(table: Table) -> Table:
-    """The table with every column in nanomaggies once more in nJy, and without their unit."""
+    """Return the table with a twin in nJy of every column in nanomaggies, and without that unit."""
     out = table.copy()
     for column in table.itercols():
         if column.unit == FLUX_UNIT:

@@ -1,4 +1,4 @@
-"""A predicted catalog with its uncertainties: what a network found in images."""
+"""A catalog with uncertainties, as a network predicts it from images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,22 @@ from npecat_train.posterior.truncated_normal import TruncatedBivariateNormal
 
 @dataclass(frozen=True)
 class PredictedCatalog:
-    """n predicted sources as point estimates, and the distributions that these summarise.
+    """Predicted sources as point estimates, and the distributions that these summarise.
 
-    position: 0-indexed pixels of the image; flux: nanomaggies; both float64 (n,) on the CPU, in
-    the order of the detections, so that ``flux[match.detection].cdf(true_flux)`` can be taken.
-    The position is confined to one tile, even of a source that is shared by several.
+    Parameters
+    ----------
+    detections : Detections
+        The point estimates.
+    position : TruncatedBivariateNormal
+        float64 (source,) on the CPU, 0-indexed pixels of the image. It is confined to one tile,
+        even for a source that several tiles share.
+    flux : LogNormal or LogNormalMixture
+        float64 (source,) on the CPU, nanomaggies.
+
+    Notes
+    -----
+    Both distributions are in the order of the detections, so that
+    ``flux[match.detection].cdf(true_flux)`` gives the PIT of each matched pair.
     """
 
     detections: Detections
@@ -28,7 +39,7 @@ class PredictedCatalog:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """The catalogs of several batches, in their order."""
+        """Concatenate the catalogs of several batches, in their order."""
         return cls(
             Detections.concatenate([part.detections for part in parts]),
             concatenate([part.position for part in parts]),
@@ -36,9 +47,19 @@ class PredictedCatalog:
         )
 
     def pit(self, detection: np.ndarray, truth: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Probability of less than the truth: float64 (pair,) for each of x, y and flux.
+        """Compute the probability integral transform (PIT) of the true values of some sources.
 
-        detection: int (pair,), indices of detections. truth: the true x, y and flux of each pair.
+        Parameters
+        ----------
+        detection : ndarray
+            int (pair,): indices of detections.
+        truth : dict of str to ndarray
+            ``x``, ``y``, ``flux`` -> true value of each pair, (pair,).
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``x``, ``y``, ``flux`` -> float64 (pair,): probability of a value below the true one.
         """
         rows = torch.from_numpy(detection)
         true = {name: torch.from_numpy(v.astype(np.float64)) for name, v in truth.items()}

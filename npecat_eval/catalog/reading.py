@@ -1,7 +1,7 @@
-"""What a model predicts for a whole survey image, in one pass.
+"""The predictions of a model for a whole survey image, in one pass.
 
-A source whose place holds no data is left out, wherever the network puts it: where the reader put
-zeros nothing is known of any source. The number of these is logged.
+A source whose predicted position lies in a pixel without data is left out: such pixels are filled
+with zeros, which hold no information on sources. The number of sources left out is logged.
 """
 
 import logging
@@ -29,14 +29,34 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageReading:
-    """The posterior of a whole image: of each tile, and of neighbouring tiles together."""
+    """The posterior of a whole survey image.
+
+    Parameters
+    ----------
+    tiles : TilePosterior
+        Posterior of each tile, (1, row, column), on the CPU.
+    joined : JoinedTiles
+        Probabilities of sources after neighbouring tiles are joined.
+    """
 
     tiles: TilePosterior
     joined: JoinedTiles
 
     @classmethod
     def of(cls, image: SurveyImage, model: TileModel) -> "ImageReading":
-        """The posterior of a survey image of any size, without sources that have no data."""
+        """Compute the posterior of a survey image of any size, without sources that have no data.
+
+        Parameters
+        ----------
+        image : SurveyImage
+            Image with its sky, PSF and pixel flags.
+        model : TileModel
+            Network that predicts the posterior.
+
+        Returns
+        -------
+        ImageReading
+        """
         tiles = field_posterior(model, image)
         joined = join(tiles)
         has_data = _has_data(tiles, image)
@@ -49,16 +69,18 @@ class ImageReading:
         return cls(tiles, replace(joined, probability=probability, located=located))
 
     def catalog(self) -> PredictedCatalog:
-        """The sources of the image, positions in its 0-indexed pixels."""
+        """Derive the catalog of the image, with positions in its 0-indexed pixels."""
         return catalog_of_tiles(self.tiles, self.joined, first_image=0)
 
     def draws(self, n: int, seed: int) -> CatalogDraws:
-        """Draws of the whole catalog."""
-        return draw_catalogs(self.tiles, self.joined, n, torch.Generator().manual_seed(seed))
+        """Draw n whole catalogs from the posterior; the same seed gives the same draws."""
+        return draw_catalogs(
+            self.tiles, self.joined, n=n, generator=torch.Generator().manual_seed(seed)
+        )
 
 
 def _has_data(tiles: TilePosterior, image: SurveyImage) -> torch.Tensor:
-    """bool (1, row, column): whether the pixel in which a tile's source lies holds data."""
+    """Whether the pixel at the position of a tile's source holds data: bool (1, row, column)."""
     flags = to_whole_tiles(image.flags, constant_values=PixelFlag.NO_DATA)
     x, y = [place.round().long().numpy() for place in places(tiles)]
     rows, columns = flags.shape

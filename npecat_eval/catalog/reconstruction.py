@@ -1,10 +1,11 @@
-"""A survey image rebuilt from its catalog, and what the catalog leaves of it.
+"""A survey image rebuilt from its catalog, and the residual: the image minus that model.
 
-Each source stands at its position with its median flux and as what it more probably is. A star is
-the PSF. A galaxy is the typical one of the prior, for a catalog holds no shapes: round, half disk
-and half bulge, with the circularised radii that half of the prior's galaxies exceed. It takes a
-galaxy's light away, but leaves rings and lobes of the shape that this one really has; the residual
-is a test of the sky, of the noise and of the stars, and of galaxies only in sum.
+Each source is drawn at its position with its median flux, as a star or a galaxy, whichever is more
+probable. A star has the profile of the PSF. A catalog holds no shapes of galaxies, so every galaxy
+is drawn with the typical shape of the prior: round, half disk and half bulge, with the medians of
+the circularised radii of the prior's galaxies. This subtracts the light of a galaxy but leaves
+rings and lobes, because its true shape differs. So the residual tests the sky, the noise and the
+stars, and galaxies only by their total light.
 """
 
 from dataclasses import dataclass
@@ -22,15 +23,22 @@ from npecat_sim.render.stamps import draw_field
 from npecat_sim.surveys.image import SurveyImage
 
 SKY_LEVEL, SOURCE_LEVEL = 0.1, 1.0
-"""Sky sigmas of light: below the first a pixel shows sky, above the second a source."""
+"""Model light of a pixel, in units of the sky sigma: below the first a pixel counts as sky, above
+the second as part of a source."""
 
 CHI_EDGES = np.linspace(-6, 6, 49)
-"""Of the bins of the distribution. A frame of SDSS holds whole counts of 0.16 sky sigma: finer
-bins would show them."""
+"""Edges of the bins of the distribution of chi. Pixels of an SDSS frame are whole counts of 0.16
+sky sigma, which finer bins would show."""
 
 
 def typical_shape() -> dict[str, float]:
-    """The shape of every galaxy of a reconstruction, from the medians of the prior."""
+    """Return the shape of every galaxy of a reconstruction, from the medians of the prior.
+
+    Returns
+    -------
+    dict of str to float
+        Column of GALAXY_ONLY -> value, in the units of npecat_sim.model.catalog.COLUMNS.
+    """
     median = PAPER_PRIOR.shapes(np.full((len(GALAXY_ONLY), 1), 0.5))
     shape = {name: float(values[0]) for name, values in median.items()}
     for part in ("disk", "bulge"):
@@ -41,9 +49,14 @@ def typical_shape() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """An image and the light of its catalog's stars and galaxies.
+    """An image and the light of the stars and galaxies of its catalog.
 
-    stars, galaxies: float32 (y, x), nanomaggies per pixel.
+    Parameters
+    ----------
+    image : SurveyImage
+        Image with the PSF that was used.
+    stars, galaxies : ndarray
+        float32 (y, x), nanomaggies per pixel: light of all stars and of all galaxies.
     """
 
     image: SurveyImage
@@ -52,7 +65,19 @@ class Reconstruction:
 
     @classmethod
     def of(cls, image: SurveyImage, detections: Detections) -> Self:
-        """Draw the sources of a catalog of the image."""
+        """Draw the sources of a catalog of the image.
+
+        Parameters
+        ----------
+        image : SurveyImage
+            Image with the PSF of its sources.
+        detections : Detections
+            Sources of this one image.
+
+        Returns
+        -------
+        Reconstruction
+        """
         galaxy = detections.prob_galaxy > GALAXY_THRESHOLD
         shape = typical_shape()
         drawn = []
@@ -60,25 +85,29 @@ class Reconstruction:
             sources = {name: getattr(detections, name)[chosen] for name in ("x", "y", "flux")}
             sources["is_galaxy"] = galaxy[chosen]
             sources |= {name: np.full(chosen.sum(), value) for name, value in shape.items()}
-            drawn.append(draw_field(sources, image.psf, image.image.shape, image.sky_sigma))
+            drawn.append(
+                draw_field(sources, image.psf, shape=image.image.shape, sky_sigma=image.sky_sigma)
+            )
         return cls(image, *drawn)
 
     @cached_property
     def residual(self) -> np.ndarray:
         """float32 (y, x), nanomaggies per pixel: image minus all sources."""
-        return self.image.image - self.stars - self.galaxies
+        residual: np.ndarray = self.image.image - self.stars - self.galaxies
+        return residual
 
     @cached_property
     def chi(self) -> np.ndarray:
-        """float32 (y, x): the residual over the noise of sky and sources."""
+        """float32 (y, x): the residual divided by the noise of sky and sources."""
         light = np.maximum(self.stars + self.galaxies, 0)
-        return self.residual * np.sqrt(
+        chi: np.ndarray = self.residual * np.sqrt(
             np.float32(self.image.electrons_per_nmgy) / (self.image.background + light)
         )
+        return chi
 
     @cached_property
     def pixels(self) -> dict[str, np.ndarray]:
-        """What a pixel shows -> bool (y, x); pixels with flags show nothing."""
+        """Class of pixels (sky, stars, galaxies) -> bool (y, x); flagged pixels are in none."""
         sigma = np.sqrt(self.image.background / self.image.electrons_per_nmgy)
         light, unflagged = self.stars + self.galaxies, self.image.flags == 0
         source = (light > SOURCE_LEVEL * sigma) & unflagged
@@ -89,16 +118,36 @@ class Reconstruction:
         }
 
     def chi_density(self, name: str) -> np.ndarray:
-        """float64 (bin,): density of chi in CHI_EDGES over one of ``pixels``; 0 where none is.
+        """Compute the density of chi over one class of pixels.
 
-        What lies beyond the edges counts in the norm.
+        Parameters
+        ----------
+        name : str
+            Key of ``pixels``.
+
+        Returns
+        -------
+        ndarray
+            float64 (bin,), in the bins of CHI_EDGES; 0 if there is no pixel. Pixels beyond the
+            edges count in the normalisation.
         """
         values = self.chi[self.pixels[name]]
         count, _ = np.histogram(values, CHI_EDGES)
         return count / max(len(values), 1) / np.diff(CHI_EDGES)
 
     def chi_spread(self, name: str) -> tuple[float, float]:
-        """Median of chi over one of ``pixels``, and 1.48 median absolute deviations."""
+        """Compute the median and the robust standard deviation of chi over one class of pixels.
+
+        Parameters
+        ----------
+        name : str
+            Key of ``pixels``.
+
+        Returns
+        -------
+        median, sigma : float
+            sigma is 1.4826 times the median absolute deviation. NaN if there is no pixel.
+        """
         values = self.chi[self.pixels[name]]
         if len(values) == 0:
             return np.nan, np.nan
@@ -106,7 +155,18 @@ class Reconstruction:
         return median, float(1.4826 * np.median(np.abs(values - median)))
 
     def write_fits(self, path: Path) -> None:
-        """The residual, the light taken away, and the distribution of chi, in three HDUs."""
+        """Write residual, model and distribution of chi to a FITS file, in this order of HDUs.
+
+        Parameters
+        ----------
+        path : Path
+            File to write.
+
+        Raises
+        ------
+        NpecatError
+            If it cannot be written.
+        """
         header = fits.Header() if self.image.wcs is None else self.image.wcs.to_header()
         header["BUNIT"] = "nanomaggy"
         middle = (CHI_EDGES[:-1] + CHI_EDGES[1:]) / 2

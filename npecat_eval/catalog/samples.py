@@ -1,11 +1,12 @@
 """Draws of whole catalogs from the posterior of an image.
 
-Tiles that share a source must not give it twice, so that draws follow the rule by which a catalog
-is read (decode.py). Each tile that speaks for a source, however unlikely, gives one with the joined
-probability. The source then comes from one of the tiles joined, chosen in proportion to their own
-probabilities, and its place, type and flux are drawn from what that tile says. So the share of
-draws that hold a source is its ``prob_source``, and the mean number of sources, those too faint or
-too vague for the catalog among them, is the sum of the joined probabilities.
+Tiles that share a source must not both give it, so draws follow the rule of the catalog
+(decode.py). Each tile that represents a source gives one with the joined probability, however small
+that is. The source then comes from one of the joined tiles, chosen in proportion to their own
+probabilities, and its position, type and flux are drawn from the posterior of that tile. So the
+share of draws that hold a source of the catalog is its ``prob_source``. The mean number of sources
+in a draw is the sum of the joined probabilities; this includes sources that the catalog does not
+list because they are too improbable or their position is too uncertain.
 """
 
 from dataclasses import dataclass
@@ -18,19 +19,29 @@ from npecat_eval.catalog.detections import joined_rows
 from npecat_train.posterior.tile_posterior import TilePosterior
 
 MEMBERS = torch.tensor(((0, 0), *NEIGHBOURS))
-"""Rows down and columns to the right, of the tiles in JoinedTiles.shares."""
-
+"""int64 (1 + neighbour, 2): offsets of the tiles in JoinedTiles.shares, rows down and columns to
+the right."""
 
 TILES_AT_ONCE = 2**22
-"""Tiles of all draws that are made together: 16 MB of random numbers."""
+"""Maximum number of tiles, summed over draws, that are drawn together: 16 MB of random numbers."""
 
 
 @dataclass(frozen=True)
 class CatalogDraws:
-    """m sources of some draws of one image's catalog, sorted by draw; every array is (m,).
+    """Sources of some draws of the catalog of one image, sorted by draw.
 
-    draw: int64. source: int64, the source's index in the catalog of the image, -1 of one not
-    listed there. x, y: float64, 0-indexed pixels. flux: float64, nanomaggies. is_galaxy: bool.
+    Parameters
+    ----------
+    draw : ndarray
+        int64 (source,): number of the draw, from 0.
+    source : ndarray
+        int64 (source,): index of the source in the catalog of the image, -1 if not listed there.
+    x, y : ndarray
+        float64 (source,), 0-indexed pixels.
+    flux : ndarray
+        float64 (source,), nanomaggies.
+    is_galaxy : ndarray
+        bool (source,).
     """
 
     draw: np.ndarray
@@ -42,9 +53,25 @@ class CatalogDraws:
 
 
 def draw_catalogs(
-    posterior: TilePosterior, joined: JoinedTiles, n: int, generator: torch.Generator
+    posterior: TilePosterior, joined: JoinedTiles, *, n: int, generator: torch.Generator
 ) -> CatalogDraws:
-    """n draws of the catalog of one image; both on the CPU, with a batch of 1."""
+    """Draw whole catalogs of one image.
+
+    Parameters
+    ----------
+    posterior : TilePosterior
+        (1, row, column), on the CPU.
+    joined : JoinedTiles
+        The same tiles after joining.
+    n : int
+        Number of draws.
+    generator : torch.Generator
+        Source of randomness, on the CPU.
+
+    Returns
+    -------
+    CatalogDraws
+    """
     at_once = max(1, TILES_AT_ONCE // joined.probability.numel())
     parts = [
         _draw(posterior, joined, range(first, min(first + at_once, n)), generator)
@@ -56,15 +83,16 @@ def draw_catalogs(
 def _draw(
     posterior: TilePosterior, joined: JoinedTiles, numbers: range, generator: torch.Generator
 ) -> CatalogDraws:
-    """The draws of these numbers."""
+    """Draw the catalogs of these numbers."""
     probability = joined.probability[0]
     chance = torch.rand((len(numbers), *probability.shape), generator=generator)
     draw, row, column = torch.nonzero(chance < probability, as_tuple=True)
     shares = joined.shares[:, 0, row, column].T
-    member = torch.multinomial(shares, 1, generator=generator)[:, 0]
+    member = torch.multinomial(shares, 1, generator=generator).squeeze(1)
     down, right = MEMBERS[member].unbind(dim=1)
     tiles = posterior[0, row + down, column + right]
-    x, y = (at.sample(1, generator)[0].double() for at in (tiles.position.x, tiles.position.y))
+    x = tiles.position.x.sample(1, generator)[0].double()
+    y = tiles.position.y.sample(1, generator)[0].double()
     detected = joined.located[0] > DETECTION_THRESHOLD
     index = (detected.flatten().cumsum(0) - 1).view(detected.shape)
     return CatalogDraws(

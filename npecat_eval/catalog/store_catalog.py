@@ -1,4 +1,4 @@
-"""Run a model over the images of a store: their posteriors and their likelihoods."""
+"""Apply a model to the images of a store: posteriors and likelihoods."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,10 +14,23 @@ from npecat_train.model import TileModel
 from npecat_train.posterior.tile_posterior import TilePosterior
 
 BATCH_SIZE = 256
+"""Images that the network reads together."""
 
 
 def images_for(model: TileModel, store: Store) -> Iterator[TrainingBatch]:
-    """All images of a store in its own order, on the model's device.
+    """Read all images of a store in their order, on the model's device.
+
+    Parameters
+    ----------
+    model : TileModel
+        Model that will read the images.
+    store : Store
+        Images with their true catalogs.
+
+    Returns
+    -------
+    Iterator of TrainingBatch
+        Batches of up to BATCH_SIZE images.
 
     Raises
     ------
@@ -31,7 +44,22 @@ def images_for(model: TileModel, store: Store) -> Iterator[TrainingBatch]:
 def store_posteriors(
     model: TileModel, stream: Iterable[TrainingBatch]
 ) -> Iterator[tuple[TrainingBatch, TilePosterior]]:
-    """Each batch and the posterior of its tiles."""
+    """Compute the posterior of the tiles of each batch.
+
+    Parameters
+    ----------
+    model : TileModel
+        Network that predicts the posterior.
+    stream : iterable of TrainingBatch
+        See images_for.
+
+    Yields
+    ------
+    batch : TrainingBatch
+        As it came.
+    posterior : TilePosterior
+        (batch, row, column).
+    """
     for batch in stream:
         yield batch, model.posterior(batch)
 
@@ -39,7 +67,20 @@ def store_posteriors(
 def negative_log_likelihoods(
     model: TileModel, stream: Iterable[TrainingBatch]
 ) -> dict[str, np.ndarray]:
-    """Of each image's true tile catalog by factor, nats: float32 (image,)."""
+    """Compute the negative log-likelihood of the true tile catalog of each image.
+
+    Parameters
+    ----------
+    model : TileModel
+        Network that predicts the posterior.
+    stream : iterable of TrainingBatch
+        See images_for.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Factor of the posterior -> float32 (image,), nats.
+    """
     losses: dict[str, list[Tensor]] = {}
     for batch in stream:
         for name, log_prob in model.log_prob(batch).items():

@@ -1,4 +1,4 @@
-"""Catalogs and draws of them as tables with units, descriptions and provenance."""
+"""Tables of catalogs, and of draws of catalogs, with units, descriptions and provenance."""
 
 from importlib.metadata import version
 from typing import Any
@@ -16,7 +16,7 @@ from npecat_sim.units import magnitude
 from npecat_train.model import TileModel
 
 FLUX_UNIT = "nmgy"
-"""Nanomaggies, as astropy writes them."""
+"""Unit of fluxes, nanomaggies, as astropy spells it."""
 
 PLACE = (
     Column("ra", "float64", "deg", "right ascension, ICRS; NaN where the image has no coordinates"),
@@ -24,7 +24,10 @@ PLACE = (
     Column("x", "float64", "pixel", "0-indexed column, centre of the first pixel at 0"),
     Column("y", "float64", "pixel", "0-indexed row, centre of the first pixel at 0"),
 )
+"""Columns of the position of a source, in both tables."""
+
 MAGNITUDE = Column("mag_r", "float32", "mag", "AB magnitude of flux_r")
+"""Column of the magnitude of a source, in both tables."""
 
 CATALOG = (
     *PLACE,
@@ -42,6 +45,7 @@ CATALOG = (
     Column("flags", "uint8", "", "bits, see FLAGS in the header; 0: nothing known to be wrong"),
     Column("psf_fwhm", "float32", "arcsec", "width of the model PSF at half of its peak"),
 )
+"""Columns of the catalog of an image."""
 
 DRAWS = (
     Column("draw", "int32", "", "number of the draw of the whole catalog, from 0"),
@@ -51,12 +55,28 @@ DRAWS = (
     MAGNITUDE,
     Column("is_galaxy", "bool", "", "true for a galaxy, false for a star"),
 )
+"""Columns of draws of the catalog of an image."""
 
 
-def catalog_table(found: PredictedCatalog, image: SurveyImage, about: dict[str, Any]) -> Table:
-    """The CATALOG of an image, one row a source; about: its provenance."""
+def catalog_table(found: PredictedCatalog, image: SurveyImage, *, about: dict[str, Any]) -> Table:
+    """Make the table of the catalog of an image.
+
+    Parameters
+    ----------
+    found : PredictedCatalog
+        Sources of this one image.
+    image : SurveyImage
+        Image with its world coordinates, flags and PSF.
+    about : dict
+        Provenance, which becomes the header of the table.
+
+    Returns
+    -------
+    Table
+        The columns CATALOG, one row per source.
+    """
     point = found.detections
-    low, middle, high = (found.flux.quantile(level).numpy() for level in (0.16, 0.5, 0.84))
+    low, middle, high = [found.flux.quantile(level).numpy() for level in (0.16, 0.5, 0.84)]
     columns = {
         **_place(point.x, point.y, image),
         "x_sigma": found.position.x.std().numpy(),
@@ -70,15 +90,30 @@ def catalog_table(found: PredictedCatalog, image: SurveyImage, about: dict[str, 
         "flux_r_q50": middle,
         "flux_r_q84": high,
         "mag_r": magnitude(point.flux),
-        "flags": source_flags(point.x, point.y, image),
+        "flags": source_flags(point.x, point.y, image=image),
         "psf_fwhm": np.full(len(point), image.pixel_scale * image.psf.fwhm),
     }
     bits = ", ".join(f"{bit.value} {bit.name}" for bit in SourceFlag)
     return _table(CATALOG, columns, {**about, "FLAGS": bits})
 
 
-def draws_table(draws: CatalogDraws, image: SurveyImage, about: dict[str, Any]) -> Table:
-    """The DRAWS of the catalog of an image, one row a source of a draw; about: its provenance."""
+def draws_table(draws: CatalogDraws, image: SurveyImage, *, about: dict[str, Any]) -> Table:
+    """Make the table of draws of the catalog of an image.
+
+    Parameters
+    ----------
+    draws : CatalogDraws
+        Draws of the catalog of this image.
+    image : SurveyImage
+        Image with its world coordinates.
+    about : dict
+        Provenance, which becomes the header of the table.
+
+    Returns
+    -------
+    Table
+        The columns DRAWS, one row per source and draw.
+    """
     columns = {
         **_place(draws.x, draws.y, image),
         "draw": draws.draw,
@@ -91,7 +126,20 @@ def draws_table(draws: CatalogDraws, image: SurveyImage, about: dict[str, Any]) 
 
 
 def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
-    """What a catalog comes from, by keywords that a FITS header can hold."""
+    """Describe the origin of a catalog.
+
+    Parameters
+    ----------
+    image : SurveyImage
+        Image that was catalogued.
+    model : TileModel
+        Model that made the catalog.
+
+    Returns
+    -------
+    dict of str to Any
+        Keyword of at most 8 letters -> plain value, as a FITS header can hold them.
+    """
     origin = {name.upper()[:8]: v for name, v in image.origin.items() if v is not None}
     return {
         "CREATOR": f"npecat {version('npecat')}",
@@ -109,6 +157,7 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
 
 
 def _place(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> dict[str, np.ndarray]:
+    """Return the columns PLACE."""
     if image.wcs is None:
         return {"x": x, "y": y, "ra": np.full(len(x), np.nan), "dec": np.full(len(x), np.nan)}
     sky = image.wcs.pixel_to_world(x, y).icrs
@@ -118,6 +167,7 @@ def _place(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> dict[str, np.nda
 def _table(
     columns: tuple[Column, ...], values: dict[str, np.ndarray], about: dict[str, Any]
 ) -> Table:
+    """Make a table with units and descriptions."""
     table = Table(meta=about)
     for column in columns:
         table[column.name] = values[column.name].astype(column.dtype)

@@ -1,1 +1,1 @@
-"""What is measured on predicted and true catalogs; imports catalog."""
+"""Metrics of predicted catalogs against true ones; imports catalog."""

@@ -1,7 +1,7 @@
-"""Metrics as means over sources or images, kept as sums over each image until they are resampled.
+"""Metrics that are means over sources or images, kept as sums over each image for the bootstrap.
 
-Nearly all figures of the evaluation are ratios of two sums over images. A Mean holds both sums
-image by image; ``resample`` makes the bootstrap of many of them in one product of matrices.
+Nearly all metrics of the evaluation are ratios of two sums over images. A Mean holds both sums
+image by image; ``resample`` computes the bootstrap of many of them in one product of matrices.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,25 @@ from npecat_eval.metrics.bins import ALL, NONE, Bins
 from npecat_eval.metrics.bootstrap import quotient, resampled_totals
 
 EVERY, MATCHED, TILES = "every", "matched", "true tiles"
-"""Sources of a metric: all detections or all true sources; pairs of the match; each true source
-that is the brightest of its tile, judged by the posterior of that tile (the paper's way)."""
+"""Sources of a metric: all detections or all true sources; matched pairs; or each true source that
+is the brightest of its tile, compared with the posterior of that tile, as in the paper."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """What a number is: the metric, of which sources, which selection of them, along which axis."""
+    """Names that identify a number of the evaluation.
+
+    Parameters
+    ----------
+    metric : str
+        Name of the metric.
+    sources : str, optional
+        EVERY, MATCHED or TILES.
+    selection : str, optional
+        Selection of these sources, see bins.selections.
+    axis : str, optional
+        Quantity that the bins divide; bins.NONE for a number over all sources.
+    """
 
     metric: str
     sources: str = EVERY
@@ -29,9 +41,16 @@ class Label:
 
 @dataclass(frozen=True)
 class Mean:
-    """A metric in bins of an axis; low, high: float64 (bin,), the edges of each bin.
+    """A metric in bins of an axis, as two sums over each image.
 
-    total, count: float64 (image, bin); the metric is their quotient.
+    Parameters
+    ----------
+    label : Label
+        Names of the metric.
+    low, high : ndarray
+        float64 (bin,): the edges of each bin.
+    total, count : ndarray
+        float64 (image, bin): numerator and denominator of the metric in each image.
     """
 
     label: Label
@@ -43,10 +62,19 @@ class Mean:
 
 @dataclass(frozen=True)
 class Series:
-    """A metric in bins of an axis with its resamples.
+    """A metric in bins of an axis, with its resamples.
 
-    samples: float64 (1 + N_RESAMPLES, bin), the first row of the images themselves; NaN where
-    there is no source. count: float64 (bin,), sources in each bin.
+    Parameters
+    ----------
+    label : Label
+        Names of the metric.
+    low, high : ndarray
+        float64 (bin,): the edges of each bin.
+    samples : ndarray
+        float64 (1 + N_RESAMPLES, bin): the metric of the images themselves in the first row, then
+        of each resample; NaN where there is no source.
+    count : ndarray
+        float64 (bin,): number of sources in each bin.
     """
 
     label: Label
@@ -57,9 +85,30 @@ class Series:
 
 
 def mean_of(
-    label: Label, bins: Bins, image: np.ndarray, at: np.ndarray, value: np.ndarray, n_images: int
+    label: Label, bins: Bins, *, image: np.ndarray, at: np.ndarray, value: np.ndarray, n_images: int
 ) -> Mean:
-    """A mean over sources; image, at (the coordinate that is binned) and value are (source,)."""
+    """Sum a property of sources over each image and bin.
+
+    Parameters
+    ----------
+    label : Label
+        Names of the metric.
+    bins : Bins
+        Bins of the coordinate.
+    image : ndarray
+        int (source,): index of the image of each source.
+    at : ndarray
+        (source,): coordinate that the bins divide.
+    value : ndarray
+        (source,): property whose mean is the metric.
+    n_images : int
+        Number of images.
+
+    Returns
+    -------
+    Mean
+        Sources outside the bins are left out.
+    """
     place = bins.place(at)
     inside = place >= 0
     shape = n_images, len(bins)
@@ -72,7 +121,7 @@ def mean_of(
 
 
 def resample(means: Sequence[Mean]) -> list[Series]:
-    """The bootstrap of all means, in their order."""
+    """Compute the bootstrap of all means, in their order."""
     if not means:
         return []
     sums = [part for mean in means for part in (mean.total, mean.count)]

@@ -7,22 +7,29 @@ import numpy as np
 from npecat_sim.errors import NpecatError
 
 MAGNITUDE_LIMIT = 22.0
-"""Figures are for sources brighter than this, about the 5 sigma limit of SDSS in the r band
-(section 7 of the paper); the prior reaches 23, so that a network also sees what lies below."""
+"""Metrics are computed for sources brighter than this, about the 5 sigma limit of SDSS in the r
+band (section 7 of the paper); the prior extends to 23, so that a network also sees fainter ones."""
 
 N_BINS = 10
-"""Bins of Figures 4 and 5 of the paper."""
+"""Number of bins, as in Figures 4 and 5 of the paper."""
 
 NONE, MAGNITUDE, SNR = "none", "magnitude", "snr"
-"""Axes of metrics; the first stands for a number over all sources."""
+"""Axes of metrics; NONE marks a number over all sources."""
 
 
 @dataclass(frozen=True)
 class Bins:
-    """Adjacent bins of an axis; edges: float64 (bin + 1,), ascending.
+    """Adjacent bins of an axis.
 
-    A bin holds its lower edge and not its upper one. The first also holds whatever lies below,
-    such as an overestimate of the brightest source.
+    A bin includes its lower edge and excludes its upper one. The first bin also includes all
+    values below it, such as the magnitude of a source whose flux is overestimated.
+
+    Parameters
+    ----------
+    axis : str
+        Quantity that the bins divide: NONE, MAGNITUDE, SNR or another name.
+    edges : ndarray
+        float64 (bin + 1,), ascending.
     """
 
     axis: str
@@ -33,38 +40,76 @@ class Bins:
 
     @property
     def low(self) -> np.ndarray:
-        """float64 (bin,)."""
+        """float64 (bin,): lower edges."""
         return self.edges[:-1]
 
     @property
     def high(self) -> np.ndarray:
-        """float64 (bin,)."""
+        """float64 (bin,): upper edges."""
         return self.edges[1:]
 
     def place(self, at: np.ndarray) -> np.ndarray:
-        """int (source,): the bin of each coordinate; -1 at or beyond the last edge, or NaN."""
+        """Find the bin of each coordinate.
+
+        Parameters
+        ----------
+        at : ndarray
+            (source,): coordinates on the axis.
+
+        Returns
+        -------
+        ndarray
+            int (source,): index of the bin; -1 for NaN and for values at or above the last edge.
+        """
         inside = at < self.edges[-1]
         return np.where(inside, np.searchsorted(self.edges[1:], at, side="right"), -1)
 
 
 ALL, BRIGHTEST, FAINTEST = "all", "brightest tenth", "faintest tenth"
-"""Selections: r < 22, and the first and the last bin of magnitude."""
+"""Selections of sources: r < 22, and the first and the last bin of magnitude."""
 
 OVERALL = Bins(NONE, np.array([-np.inf, MAGNITUDE_LIMIT]))
 """One bin of magnitude: all sources of r < 22."""
 
 
-def coordinate(bins: Bins, magnitude: np.ndarray, snr: np.ndarray) -> np.ndarray:
-    """float64 (source,): what the bins divide, of true sources; SNR only of those of r < 22."""
+def coordinate(bins: Bins, magnitude: np.ndarray, *, snr: np.ndarray) -> np.ndarray:
+    """Return the quantity that the bins divide, for true sources.
+
+    Parameters
+    ----------
+    bins : Bins
+        Bins of NONE, MAGNITUDE or SNR.
+    magnitude : ndarray
+        float64 (source,): true r magnitude.
+    snr : ndarray
+        (source,): true SNR.
+
+    Returns
+    -------
+    ndarray
+        float64 (source,): the SNR for bins of SNR, NaN where r >= 22; else the magnitude.
+    """
     if bins.axis == SNR:
         return np.where(magnitude < MAGNITUDE_LIMIT, snr.astype(np.float64), np.nan)
     return magnitude
 
 
 def magnitude_bins(true_magnitude: np.ndarray) -> Bins:
-    """N_BINS bins that share the true sources equally, from the brightest to MAGNITUDE_LIMIT.
+    """Make N_BINS bins of magnitude with equal numbers of true sources, up to MAGNITUDE_LIMIT.
 
-    Raises NpecatError where no true source is brighter than that.
+    Parameters
+    ----------
+    true_magnitude : ndarray
+        float64 (source,): r magnitude of all true sources.
+
+    Returns
+    -------
+    Bins
+
+    Raises
+    ------
+    NpecatError
+        If no true source is brighter than MAGNITUDE_LIMIT.
     """
     bright = true_magnitude[true_magnitude < MAGNITUDE_LIMIT]
     if len(bright) == 0:
@@ -78,22 +123,57 @@ def magnitude_bins(true_magnitude: np.ndarray) -> Bins:
 
 
 def selections(bins: Bins) -> dict[str, tuple[float, float]]:
-    """The range of magnitude of each selection; bins: of magnitude."""
-    edges = bins.edges.tolist()
+    """Return the range of magnitude of each selection.
+
+    Parameters
+    ----------
+    bins : Bins
+        Bins of magnitude.
+
+    Returns
+    -------
+    dict of str to tuple of float
+        Selection -> r magnitude of its brightest and its faintest sources.
+    """
+    low, high = bins.low.tolist(), bins.high.tolist()
     return {
         ALL: (-np.inf, MAGNITUDE_LIMIT),
-        BRIGHTEST: (-np.inf, edges[1]),
-        FAINTEST: (edges[-2], edges[-1]),
+        BRIGHTEST: (-np.inf, high[0]),
+        FAINTEST: (low[-1], high[-1]),
     }
 
 
 def within(magnitude: np.ndarray, span: tuple[float, float]) -> np.ndarray:
-    """bool (source,): whether a magnitude lies in the range of a selection."""
-    return (magnitude >= span[0]) & (magnitude < span[1])
+    """Return whether magnitudes lie in the range of a selection.
+
+    Parameters
+    ----------
+    magnitude : ndarray
+        float64 (source,).
+    span : tuple of float
+        Lower limit, which is included, and upper limit, which is not; see selections.
+
+    Returns
+    -------
+    ndarray
+        bool (source,).
+    """
+    low, high = span
+    return (magnitude >= low) & (magnitude < high)
 
 
 def snr_bins(snr: np.ndarray, true_magnitude: np.ndarray) -> Bins:
-    """N_BINS bins of SNR that share the true sources of r < 22 equally (Appendix A)."""
+    """Make N_BINS bins of SNR with equal numbers of true sources of r < 22 (Appendix A).
+
+    Parameters
+    ----------
+    snr, true_magnitude : ndarray
+        float64 (source,): SNR and r magnitude of all true sources.
+
+    Returns
+    -------
+    Bins
+    """
     edges = np.quantile(snr[true_magnitude < MAGNITUDE_LIMIT], np.linspace(0, 1, N_BINS + 1))
     edges[-1] = np.nextafter(edges[-1], np.inf)  # the brightest belongs to the last bin
     return Bins(SNR, edges)

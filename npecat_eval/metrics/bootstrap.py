@@ -1,9 +1,9 @@
 """Uncertainties by resampling images: sources of one image share noise, sky and neighbours.
 
-A resample gives every image a multinomial weight. The weights depend on nothing but the number
-of images: two methods on one test set get the same ones, and the difference of their resamples is
+A resample gives every image a multinomial weight. The weights depend only on the number of images.
+So two methods on the same test set get the same weights, and the difference of their resamples is
 a paired difference. In every array of resamples the first row is the metric of the images
-themselves, all of weight one.
+themselves, each with a weight of one.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,30 @@ from functools import lru_cache
 import numpy as np
 
 N_RESAMPLES = 1000
-"""Leaves 2 % of uncertainty on a sigma: 1 / sqrt(2 N_RESAMPLES)."""
+"""Number of resamples; the relative error of a sigma is 1 / sqrt(2 N_RESAMPLES), 2 %."""
 
 SEED = 7
-"""Fixed, so that reruns give the same sigma."""
+"""Seed of the weights, fixed so that each run gives the same sigma."""
 
 BLOCK = 4_000_000
-"""Weights drawn or multiplied at once: 32 MB."""
+"""Number of weights that are drawn or multiplied together: 32 MB."""
 
 
 @lru_cache(maxsize=1)
 def image_weights(n_images: int) -> np.ndarray:
-    """uint16 (1 + N_RESAMPLES, image): ones, then how often each resample holds an image."""
+    """Draw the weights of the images in each resample.
+
+    Parameters
+    ----------
+    n_images : int
+        Number of images.
+
+    Returns
+    -------
+    ndarray
+        uint16 (1 + N_RESAMPLES, image), read-only: ones in the first row, then how many times each
+        resample contains an image.
+    """
     generator = np.random.default_rng(SEED)
     weights = np.ones((1 + N_RESAMPLES, n_images), dtype=np.uint16)
     per_block = max(1, BLOCK // n_images)
@@ -38,7 +50,18 @@ def image_weights(n_images: int) -> np.ndarray:
 
 
 def resampled_totals(sums: np.ndarray) -> np.ndarray:
-    """float64 (1 + N_RESAMPLES, column): weighted totals of sums (image, column)."""
+    """Compute the weighted totals of sums over images.
+
+    Parameters
+    ----------
+    sums : ndarray
+        float64 (image, column): sums over each image.
+
+    Returns
+    -------
+    ndarray
+        float64 (1 + N_RESAMPLES, column).
+    """
     weights = image_weights(len(sums))
     per_block = max(1, BLOCK // len(sums))
     blocks = (weights[first : first + per_block] for first in range(0, len(weights), per_block))
@@ -48,15 +71,34 @@ def resampled_totals(sums: np.ndarray) -> np.ndarray:
 def resampled_quantiles(
     image: np.ndarray,
     value: np.ndarray,
+    *,
     place: np.ndarray,
     levels: Sequence[float],
     n_bins: int,
     n_images: int,
 ) -> np.ndarray:
-    """float64 (level, 1 + N_RESAMPLES, bin): quantiles of the sources of each bin.
+    """Compute quantiles of a property of the sources in each bin.
 
-    image, value: (source,). place: int (source,), the source's bin. A quantile is the least value
-    at which the weights cumulated so far reach the level; NaN where a bin has no weight.
+    Parameters
+    ----------
+    image : ndarray
+        int (source,): index of the image of each source.
+    value : ndarray
+        (source,): property of the sources.
+    place : ndarray
+        int (source,): bin of each source.
+    levels : sequence of float
+        Levels of the quantiles, in [0, 1].
+    n_bins : int
+        Number of bins.
+    n_images : int
+        Number of images.
+
+    Returns
+    -------
+    ndarray
+        float64 (level, 1 + N_RESAMPLES, bin). A quantile is the smallest value up to which the
+        cumulative weight reaches the level; NaN where a bin has no weight.
     """
     order = np.lexsort((value, place))
     image, value = image[order], value[order]
@@ -74,17 +116,28 @@ def resampled_quantiles(
 
 
 def quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """numerator / denominator, NaN where the denominator is zero."""
-    result = np.full(np.broadcast(numerator, denominator).shape, np.nan)
-    return np.divide(numerator, denominator, out=result, where=denominator != 0)
+    """Divide two arrays that broadcast; the result is NaN where the denominator is zero."""
+    result: np.ndarray = np.full(np.broadcast(numerator, denominator).shape, np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator != 0)
+    return result
 
 
 def value_and_sigma(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first row, and the standard deviation of the others without their NaNs.
+    """Split resamples into values and their standard deviations.
 
-    samples: float64 (1 + N_RESAMPLES, column). A column with fewer than two defined resamples has
-    sigma NaN.
+    Parameters
+    ----------
+    samples : ndarray
+        float64 (1 + N_RESAMPLES, column).
+
+    Returns
+    -------
+    value : ndarray
+        float64 (column,): the first row.
+    sigma : ndarray
+        float64 (column,): standard deviation of the other rows without their NaNs; NaN for a
+        column with fewer than two resamples that are not NaN.
     """
-    resamples = np.ma.masked_invalid(samples[1:])
+    value, resamples = samples[0], np.ma.masked_invalid(samples[1:])
     sigma = np.ma.filled(resamples.std(axis=0, ddof=1), np.nan)
-    return samples[0], np.where(resamples.count(axis=0) > 1, sigma, np.nan)
+    return value, np.where(resamples.count(axis=0) > 1, sigma, np.nan)

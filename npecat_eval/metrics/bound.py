@@ -1,9 +1,9 @@
-"""What is physically possible: the rows of a perfect method.
+"""The physical bound: metrics of a perfect method.
 
-Flux: the Cramer-Rao bound of a source whose shape and place are known, as are its neighbours, the
-sky and the PSF. Then the flux is the only unknown of a linear model with template t, the image of
-the source for unit flux, and variance V of each pixel, of sky and all sources:
-sigma^2 = 1 / sum(t^2 / V). Detection: every source of SNR > 5 and no other.
+Flux: the Cramer-Rao bound of a source whose shape and position are known, as are its neighbours,
+the sky and the PSF. Then the flux is the only unknown of a linear model. With the template t, the
+image of the source for unit flux, and the variance V of each pixel, due to the sky and all sources,
+sigma^2 = 1 / sum(t^2 / V). Detection: a perfect method finds exactly the sources of SNR > 5.
 """
 
 import math
@@ -18,18 +18,27 @@ from npecat_sim.store.reader import Batch
 from npecat_sim.units import sky_sigma
 
 DETECTABLE_SNR = 5.0
-"""What surveys call a detection."""
+"""Sources with a higher SNR count as detectable, as is usual in surveys."""
 
 MEAN_OVER_SIGMA = math.sqrt(2 / math.pi)
-"""Mean absolute value of a normal deviate over its standard deviation."""
+"""Mean absolute deviation of a normal distribution over its standard deviation."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """Of every true source of a test set, (source,), in the order of Catalog.flat.
+    """The true sources of a test set with the best possible errors of their fluxes.
 
-    image: of the source. magnitude: true. snr: see observe. flux_sigma: least standard deviation
-    of an unbiased flux, as a share of the flux.
+    Parameters
+    ----------
+    image : ndarray
+        int (source,), in the order of Catalog.flat: index of the image of each source.
+    magnitude : ndarray
+        float64 (source,): true r magnitude.
+    snr : ndarray
+        float64 (source,): true SNR, see npecat_sim.render.noise.observe.
+    flux_sigma : ndarray
+        float64 (source,): minimum standard deviation of an unbiased estimate of the flux, as a
+        fraction of the flux.
     """
 
     image: np.ndarray
@@ -38,7 +47,19 @@ class Bound:
     flux_sigma: np.ndarray
 
     def means(self, axes: list[Bins], n_images: int) -> list[Mean]:
-        """Flux error and recall, overall and along the axes of magnitude and SNR."""
+        """Compute flux error and recall, overall and in bins.
+
+        Parameters
+        ----------
+        axes : list of Bins
+            Bins of magnitude and of SNR.
+        n_images : int
+            Number of images.
+
+        Returns
+        -------
+        list of Mean
+        """
         values = {
             "recall": self.snr > DETECTABLE_SNR,
             "flux_error_percent": 100 * MEAN_OVER_SIGMA * self.flux_sigma,
@@ -46,18 +67,34 @@ class Bound:
         means = []
         for metric, value in values.items():
             for bins in (OVERALL, *axes):
-                at = coordinate(bins, self.magnitude, self.snr)
+                at = coordinate(bins, self.magnitude, snr=self.snr)
                 label = Label(metric, EVERY, axis=bins.axis)
-                means.append(mean_of(label, bins, self.image, at, value, n_images))
+                means.append(
+                    mean_of(label, bins, image=self.image, at=at, value=value, n_images=n_images)
+                )
         return means
 
 
 def relative_flux_sigma(batch: Batch, row: int) -> np.ndarray:
-    """float64 (source,): least standard deviation of flux over flux, for one image of a batch."""
+    """Compute the minimum relative errors of the fluxes of the sources in an image.
+
+    Parameters
+    ----------
+    batch : Batch
+        Images with their true catalogs.
+    row : int
+        Index of the image in the batch.
+
+    Returns
+    -------
+    ndarray
+        float64 (source,): minimum standard deviation of the flux over the flux.
+    """
     sources = batch.catalog.sources(row)
     background, electrons = batch.backgrounds[row], batch.electrons_per_nmgy[row]
     noise = sky_sigma(background.mean(), electrons)
     drawn = compiled.draw_sources(sources, batch.psf_of(row), background.shape[0], noise)
     variance = (background + drawn.sum(axis=0, dtype=np.float64)) / electrons
     # The template is the drawn source over its flux, so the flux cancels.
-    return 1 / np.sqrt((drawn.astype(np.float64) ** 2 / variance).sum(axis=(1, 2)))
+    sigma: np.ndarray = 1 / np.sqrt((drawn.astype(np.float64) ** 2 / variance).sum(axis=(1, 2)))
+    return sigma

@@ -1,15 +1,16 @@
-"""Are the stated uncertainties right? Coverage of credible intervals, PIT histograms and counts.
+"""Calibration of uncertainties: coverage of credible intervals, PIT histograms and counts.
 
-The probability integral transform (PIT) of a source is the cdf of its posterior at the truth. For
-an exact posterior it is uniform (Dawid 1984), also among sources selected by what was observed,
-such as the estimated magnitude. Among sources selected by their true magnitude it need not be: the
-faintest of them are those that noise had to lift.
+The probability integral transform (PIT) of a source is the cdf of its posterior at the true value.
+For an exact posterior it is uniform (Dawid 1984), also among sources selected by an observed
+property, such as the estimated magnitude. Among sources selected by their true magnitude it need
+not be uniform: the faintest matched sources are those whose flux the noise has raised.
 
-Numbers of sources are alike. Of images that are expected to hold five, an exact posterior finds
-five on average: the regression of the true number on the expected one has slope one. The other way
-round, as in the paper's Figure 6, truth selects: by the law of total expectation the covariance of
-both is the variance of the expected number, and the slope is the share of the variance of the true
-number that the images settle. The fainter the sources, the farther below one.
+The same holds for numbers of sources. If the posterior is exact, images in which it expects five
+sources contain five on average: the regression of the true number on the expected one has slope
+one. The opposite regression, as in the paper's Figure 6, selects images by the truth. By
+the law of total expectation, the covariance of both numbers is then the variance of the expected
+number, so the slope is the fraction of the variance of the true number that the images determine.
+The fainter the sources, the farther below one it is.
 """
 
 from dataclasses import dataclass
@@ -25,28 +26,39 @@ LEVEL, PIT = "level", "pit"
 """Axes: probability of a central interval, and the PIT itself."""
 
 LEVELS = np.arange(50, 101, 5) / 100
-"""Of the central credible intervals; 50 to 100 per cent as in the paper's Figure 8."""
+"""Probabilities of the central credible intervals, as in the paper's Figure 8."""
 
 PIT_EDGES = np.linspace(0, 1, 21)
+"""Edges of the bins of PIT histograms."""
 
 BY_TRUTH = {BRIGHTEST: "truly brightest tenth", FAINTEST: "truly faintest tenth"}
-"""Names of the selections where the true magnitude selects instead of the estimated one."""
+"""Selection by estimated magnitude -> name of the same selection by true magnitude."""
 
 TRUE_COUNT, EXPECTED_COUNT = "true_count", "expected_count"
-"""Metrics, and the axes along which images are grouped for them."""
+"""Metrics, and also the axes along which images are grouped for them."""
 
-MOST_STEPS = 20
-"""Of true numbers along their axis: each whole number has a bin up to there, and shares one where
-images hold more sources. Bins of the expected number are half as wide: of a tenth an image often
-holds less than one source."""
+MAX_STEPS = 20
+"""Maximum number of steps of the axis of true numbers: each whole number has its own bin if no
+image holds more sources than this, else neighbouring numbers share a bin. Bins of the expected
+number are half as wide, because in a selection of a tenth it is often below one."""
 
 
 @dataclass(frozen=True)
 class Pits:
-    """PITs of one parameter for some sources; every array is (source,).
+    """PITs of one parameter for some sources.
 
-    parameter: flux or position. sources: see means.EVERY. image: of the source. pit: in [0, 1].
-    estimated, true: magnitudes.
+    Parameters
+    ----------
+    parameter : str
+        ``flux`` or ``position``.
+    sources : str
+        Label of the sources, see binned_means.EVERY.
+    image : ndarray
+        int (source,): index of the image of each source.
+    pit : ndarray
+        float64 (source,), in [0, 1].
+    estimated, true : ndarray
+        float64 (source,): estimated and true r magnitude.
     """
 
     parameter: str
@@ -57,7 +69,18 @@ class Pits:
     true: np.ndarray
 
     def select(self, spans: dict[str, tuple[float, float]]) -> dict[str, np.ndarray]:
-        """Selection -> bool (source,): by estimated, and then by true magnitude."""
+        """Select sources by estimated magnitude, and the tenths also by true magnitude.
+
+        Parameters
+        ----------
+        spans : dict of str to tuple of float
+            Selection -> its range of r magnitude, see bins.selections.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Name of each selection, those of BY_TRUTH last -> bool (source,).
+        """
         chosen = {name: within(self.estimated, span) for name, span in spans.items()}
         return chosen | {
             name: within(self.true, spans[selection]) for selection, name in BY_TRUTH.items()
@@ -65,11 +88,19 @@ class Pits:
 
 
 def p_values(pit: np.ndarray) -> dict[str, float]:
-    """Probabilities of PITs as far from uniform as these, if the posterior were exact.
+    """Test whether PITs are uniform, as they are for an exact posterior.
 
-    ``pit``: Kolmogorov-Smirnov test of the PIT, which sees a bias; ``coverage``: of the least
-    central interval that holds the truth, abs(2 PIT - 1), which sees too narrow or wide posteriors.
-    NaN without a source.
+    Parameters
+    ----------
+    pit : ndarray
+        float64 (source,).
+
+    Returns
+    -------
+    dict of str to float
+        p-values of Kolmogorov-Smirnov tests; NaN without a source. ``pit``: of the PIT, which
+        detects a bias. ``coverage``: of the probability of the smallest central interval that
+        contains the truth, abs(2 PIT - 1), which detects posteriors that are too narrow or wide.
     """
     values = {"pit": pit, "coverage": np.abs(2 * pit - 1)}
     return {
@@ -79,11 +110,24 @@ def p_values(pit: np.ndarray) -> dict[str, float]:
 
 
 def calibration_means(
-    pits: Pits, spans: dict[str, tuple[float, float]], n_images: int
+    pits: Pits, spans: dict[str, tuple[float, float]], *, n_images: int
 ) -> list[Mean]:
-    """Coverage by level, and the share of PITs in each twentieth of [0, 1], of each selection.
+    """Compute coverage and PIT histogram of each selection.
 
-    spans: see bins.selections.
+    Parameters
+    ----------
+    pits : Pits
+        PITs of one parameter.
+    spans : dict of str to tuple of float
+        Selection -> its range of r magnitude, see bins.selections.
+    n_images : int
+        Number of images.
+
+    Returns
+    -------
+    list of Mean
+        For each selection the coverage, the fraction of sources whose central interval contains
+        the truth, at each of LEVELS; and the fraction of PITs in each bin of PIT_EDGES.
     """
     means = []
     central = np.abs(2 * pits.pit - 1)
@@ -93,12 +137,13 @@ def calibration_means(
         covered = [
             np.bincount(image, central[chosen] <= level, minlength=n_images) for level in LEVELS
         ]
-        cell = np.clip(np.digitize(pits.pit[chosen], PIT_EDGES) - 1, 0, len(PIT_EDGES) - 2)
-        shape = n_images, len(PIT_EDGES) - 1
-        shares = np.bincount(image * shape[1] + cell, minlength=shape[0] * shape[1])
+        n_bins = len(PIT_EDGES) - 1
+        cell = np.clip(np.digitize(pits.pit[chosen], PIT_EDGES) - 1, 0, n_bins - 1)
+        shares = np.bincount(image * n_bins + cell, minlength=n_images * n_bins)
+        shares = shares.reshape(n_images, n_bins)
         for name, axis, low, high, total in (
             ("coverage", LEVEL, LEVELS, LEVELS, np.stack(covered, axis=1)),
-            ("pit", PIT, PIT_EDGES[:-1], PIT_EDGES[1:], shares.reshape(shape).astype(np.float64)),
+            ("pit", PIT, PIT_EDGES[:-1], PIT_EDGES[1:], shares.astype(np.float64)),
         ):
             label = Label(f"{pits.parameter}_{name}", pits.sources, selection, axis)
             count = np.broadcast_to(n_sources, total.shape)
@@ -107,7 +152,20 @@ def calibration_means(
 
 
 def p_value_series(pits: Pits, spans: dict[str, tuple[float, float]]) -> list[Series]:
-    """The p-values of each selection, without an uncertainty of their own."""
+    """Compute the p-values of each selection, without resamples.
+
+    Parameters
+    ----------
+    pits : Pits
+        PITs of one parameter.
+    spans : dict of str to tuple of float
+        Selection -> its range of r magnitude, see bins.selections.
+
+    Returns
+    -------
+    list of Series
+        The p-values are in the first row of the samples; the others are NaN.
+    """
     series = []
     for selection, chosen in pits.select(spans).items():
         for name, p_value in p_values(pits.pit[chosen]).items():
@@ -126,14 +184,16 @@ class Counts:
     Parameters
     ----------
     selection : str
+        Name of the selection.
     span : tuple of float
-        Its range of r magnitude.
-    expected : ndarray, float64 (image,)
-        Number that the posterior expects.
-    true : ndarray, float64 (image,)
-        Number of simulated sources.
-    countable : ndarray, float64 (image,)
-        Of those the brightest of their tile, all that a posterior of tiles can count.
+        Range of r magnitude of the selection.
+    expected : ndarray
+        float64 (image,): expected number of sources under the posterior.
+    true : ndarray
+        float64 (image,): number of simulated sources.
+    countable : ndarray
+        float64 (image,): number of simulated sources that are the brightest of their tile, the
+        only ones that a posterior of tiles can count.
     """
 
     selection: str
@@ -144,20 +204,21 @@ class Counts:
 
 
 def count_means(counts: Counts) -> list[Mean]:
-    """Ratios of the numbers in all images, and mean numbers of images grouped by one of them.
+    """Compare expected and true numbers, in total and for groups of images.
 
     Parameters
     ----------
     counts : Counts
+        Numbers of sources in each image.
 
     Returns
     -------
     list of Mean
-        ``count_ratio``, expected over true number; ``count_limit``, countable over true number;
-        ``true_count`` and ``expected_count``, the mean numbers of an image, both along either of
-        the axes TRUE_COUNT and EXPECTED_COUNT.
+        ``count_ratio``, expected over true number in all images; ``count_limit``, countable over
+        true number in all images; ``true_count`` and ``expected_count``, the mean numbers per
+        image, each in bins of TRUE_COUNT and in bins of EXPECTED_COUNT.
     """
-    low, high = (np.array([edge]) for edge in counts.span)
+    low, high = [np.array([edge]) for edge in counts.span]
     true = counts.true[:, None]
     means = [
         Mean(Label(metric, EVERY, counts.selection), low, high, total[:, None], true)
@@ -165,7 +226,7 @@ def count_means(counts: Counts) -> list[Mean]:
     ]
     numbers = {TRUE_COUNT: counts.true, EXPECTED_COUNT: counts.expected}
     every_image = np.arange(len(true))
-    step = max(1.0, np.ceil(counts.true.max() / MOST_STEPS))
+    step = max(1.0, np.ceil(counts.true.max() / MAX_STEPS))
     for axis, at, width in zip(numbers, numbers.values(), (step, step / 2), strict=True):
         n_bins = int(at.max() / width + 0.5) + 1
         bins = Bins(axis, width * (np.arange(n_bins + 1) - 0.5))
@@ -178,11 +239,12 @@ def count_means(counts: Counts) -> list[Mean]:
 
 
 def count_slopes(counts: Counts) -> list[Series]:
-    """Slopes of the least-squares lines through the numbers of the images.
+    """Compute the slopes of least-squares lines through the numbers of the images.
 
     Parameters
     ----------
     counts : Counts
+        Numbers of sources in each image.
 
     Returns
     -------
@@ -190,10 +252,11 @@ def count_slopes(counts: Counts) -> list[Series]:
         ``expected_count_slope``, of the expected number against the true one, and
         ``true_count_slope``, of the true number against the expected one.
     """
-    expected, true = (number - number.mean() for number in (counts.expected, counts.true))
+    expected = counts.expected - counts.expected.mean()
+    true = counts.true - counts.true.mean()
     products = np.stack([expected, true, expected * true, expected**2, true**2], axis=1)
     e, t, e_t, e_e, t_t = resampled_totals(products).T / len(true)
-    low, high = (np.array([edge]) for edge in counts.span)
+    low, high = [np.array([edge]) for edge in counts.span]
     n_images = np.array([len(true)], dtype=np.float64)
     return [
         Series(

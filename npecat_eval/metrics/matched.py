@@ -1,4 +1,4 @@
-"""A predicted catalog beside the truth: what every metric is computed from."""
+"""A predicted catalog matched to the truth, from which every metric is computed."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +14,18 @@ from npecat_sim.units import magnitude
 
 @dataclass(frozen=True)
 class MatchedCatalog:
-    """Truth and detections of the same images with their match.
+    """True sources and detections of the same images, with their match.
 
-    truth: columns of Catalog.flat(), every simulated source however faint.
+    Parameters
+    ----------
+    n_images : int
+        Number of images.
+    truth : dict of str to ndarray
+        Columns of Catalog.flat(), (truth,): every simulated source, however faint.
+    detections : Detections
+        Predicted sources.
+    match : Match
+        Pairs of true sources and detections.
     """
 
     n_images: int
@@ -26,7 +35,24 @@ class MatchedCatalog:
 
     @classmethod
     def of(cls, truth: Catalog, detections: Detections) -> Self:
-        """Match all images. Raises ValueError where a detection is of no image of the truth."""
+        """Match the detections of all images to the true sources.
+
+        Parameters
+        ----------
+        truth : Catalog
+            True sources of all images.
+        detections : Detections
+            Predicted sources of the same images.
+
+        Returns
+        -------
+        MatchedCatalog
+
+        Raises
+        ------
+        ValueError
+            If the image of a detection is not one of the images of the truth.
+        """
         n_images = len(truth.count)
         if np.any((detections.image < 0) | (detections.image >= n_images)):
             raise ValueError(f"detections lie in images outside [0, {n_images})")
@@ -36,10 +62,10 @@ class MatchedCatalog:
 
     @cached_property
     def true_magnitude(self) -> np.ndarray:
-        """float64 (truth,)."""
+        """float64 (truth,): true r magnitude."""
         return magnitude(self.truth["flux"])
 
     @cached_property
     def estimated_magnitude(self) -> np.ndarray:
-        """float64 (detection,); NaN where the flux is not positive."""
+        """float64 (detection,): estimated r magnitude; NaN where the flux is not positive."""
         return magnitude(self.detections.flux)

@@ -1,10 +1,10 @@
 """Matching of predicted to true sources, image by image.
 
-Pairs farther apart than a radius, MATCH_RADIUS by default, are forbidden before the assignment.
-Among the allowed pairs, the match has as many as possible and, of those choices, the least total
-distance: the minimum total distance matching of section 7 of the paper, in which a far pair can
-never push out a near one. The equal but slow path is one scipy.optimize.linear_sum_assignment an
-image, over all its sources; only sources that compete for a partner need it.
+Pairs farther apart than a radius, MATCH_RADIUS by default, are forbidden before the assignment. The
+match contains as many allowed pairs as possible and, of all such choices, has the minimum total
+distance. This is the matching of section 7 of the paper; a forbidden pair can never replace an
+allowed one. One call of scipy.optimize.linear_sum_assignment per image, over all its sources, would
+give the same match more slowly; here only sources that compete for a partner go through it.
 """
 
 from dataclasses import dataclass
@@ -17,23 +17,36 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 MATCH_RADIUS = 1.0
-"""Pixels: the largest distance of a matched pair (section 7 of the paper)."""
+"""Maximum distance of a matched pair, pixels (section 7 of the paper)."""
 
 
 class Points(Protocol):
-    """Positions in images: arrays (n,) of image index and of 0-indexed pixels."""
+    """A table with the positions of sources in images."""
 
     @property
-    def image(self) -> np.ndarray: ...
+    def image(self) -> np.ndarray:
+        """Index of the image: int (source,)."""
+
     @property
-    def x(self) -> np.ndarray: ...
+    def x(self) -> np.ndarray:
+        """Column in 0-indexed pixels: (source,)."""
+
     @property
-    def y(self) -> np.ndarray: ...
+    def y(self) -> np.ndarray:
+        """Row in 0-indexed pixels: (source,)."""
 
 
 @dataclass(frozen=True)
 class Positions:
-    """Points that are nothing but their positions, such as true sources."""
+    """Positions of sources without any other property, such as those of true sources.
+
+    Parameters
+    ----------
+    image : ndarray
+        int (source,): index of the image.
+    x, y : ndarray
+        (source,), 0-indexed pixels.
+    """
 
     image: np.ndarray
     x: np.ndarray
@@ -42,10 +55,14 @@ class Positions:
 
 @dataclass(frozen=True)
 class Match:
-    """Which predicted source is which true one.
+    """The pairs of true and predicted sources.
 
-    truth_match: int64 (truth,), index of the matched detection, -1 where there is none.
-    detection_match: int64 (detection,), index of the matched true source, -1 where none.
+    Parameters
+    ----------
+    truth_match : ndarray
+        int64 (truth,): index of the matched detection, -1 where there is none.
+    detection_match : ndarray
+        int64 (detection,): index of the matched true source, -1 where there is none.
     """
 
     truth_match: np.ndarray
@@ -59,14 +76,29 @@ class Match:
     @property
     def detection(self) -> np.ndarray:
         """int64 (pair,): the detection of each pair, in the order of ``truth``."""
-        return self.truth_match[self.truth]
+        detection: np.ndarray = self.truth_match[self.truth]
+        return detection
 
 
-def match(truth: Points, detections: Points, radius: float = MATCH_RADIUS) -> Match:
-    """Match all images at once; ``radius`` in the unit of the positions.
+def match(truth: Points, detections: Points, *, radius: float = MATCH_RADIUS) -> Match:
+    """Match the sources of all images at once.
 
-    Equal optima are settled by the order of the positions (x, then y), not of the rows, so a
-    permuted input gives the same pairs unless two sources of an image share one position.
+    Parameters
+    ----------
+    truth, detections : Points
+        True and predicted sources.
+    radius : float, optional
+        Maximum distance of a pair, in the unit of the positions.
+
+    Returns
+    -------
+    Match
+
+    Notes
+    -----
+    If several matches are equally good, the order of the positions (x, then y) decides, not the
+    order of the rows. So permuted sources give the same pairs, unless two sources of an image have
+    the same position.
     """
     truth_order, detection_order = _position_order(truth), _position_order(detections)
     rows, columns, distance = _allowed_pairs(
@@ -90,6 +122,7 @@ def match(truth: Points, detections: Points, radius: float = MATCH_RADIUS) -> Ma
 
 
 def _position_order(points: Points) -> np.ndarray:
+    """int64 (source,): indices that sort points by image, then x, then y."""
     return np.lexsort((points.y, points.x, points.image))
 
 
@@ -100,30 +133,29 @@ def _allowed_pairs(
     detection_order: np.ndarray,
     radius: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of one image within the radius: places in the two orders, distance."""
-    trees = [
-        KDTree(_separated(points, radius)[order])
-        for points, order in ((truth, truth_order), (detections, detection_order))
-    ]
-    near = trees[0].sparse_distance_matrix(trees[1], radius, output_type="ndarray")
+    """Pairs within the radius in the same image: places in the two orders, distance."""
+    true_tree = KDTree(_separated(truth, radius)[truth_order])
+    detected_tree = KDTree(_separated(detections, radius)[detection_order])
+    near = true_tree.sparse_distance_matrix(detected_tree, radius, output_type="ndarray")
     near = near[np.lexsort((near["j"], near["i"]))]
     return near["i"], near["j"], near["v"]
 
 
 def _separated(points: Points, radius: float) -> np.ndarray:
-    """float64 (n, 3): positions with the images too far apart to be neighbours."""
+    """float64 (source, 3): positions, with different images too far apart to give pairs."""
     apart = 4 * radius * points.image
     return np.stack([points.x, points.y, apart], axis=1).astype(np.float64)
 
 
 def _components(rows: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
-    """Pairs that share sources, directly or through others: a list of indices of pairs."""
+    """Groups of pairs that share sources, directly or through others: indices of the pairs."""
     if len(rows) == 0:
         return []
     n_rows = rows.max() + 1
     size = n_rows + columns.max() + 1
     graph = coo_array((np.ones(len(rows)), (rows, n_rows + columns)), shape=(size, size))
-    label = connected_components(graph, directed=False)[1][rows]
+    _, component = connected_components(graph, directed=False)
+    label = component[rows]
     order = np.argsort(label, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
 
@@ -131,11 +163,11 @@ def _components(rows: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
 def _assign(
     rows: np.ndarray, columns: np.ndarray, distance: np.ndarray, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs (row, column) that one component keeps."""
+    """Pairs (row, column) of one group that are in the match."""
     row_names, row = np.unique(rows, return_inverse=True)
     column_names, column = np.unique(columns, return_inverse=True)
     shape = len(row_names), len(column_names)
-    forbidden = radius * (min(shape) + 1)  # dearer than all allowed pairs together
+    forbidden = radius * (min(shape) + 1)  # costs more than all allowed pairs together
     cost = np.full(shape, forbidden)
     cost[row, column] = distance
     chosen_row, chosen_column = linear_sum_assignment(cost)

@@ -1,9 +1,9 @@
 """Detection, type, position and flux of a catalog against the truth (section 7 of the paper).
 
-Matching sees every simulated source and every detection, however faint, so a detection estimated
-at r < 22 counts as true where it matches a true source of r = 22.3. Precision is binned by
-estimated magnitude, all else by true magnitude; by SNR (Appendix A), a property of true sources,
-there is no precision.
+Matching uses every simulated source and every detection, however faint. So a detection with an
+estimated r < 22 counts as true if it matches a true source of r = 22.3. Precision is binned by
+estimated magnitude, all other metrics by true magnitude. The SNR (Appendix A) is a property of true
+sources, so there is no precision in bins of SNR.
 """
 
 import numpy as np
@@ -15,25 +15,37 @@ from npecat_eval.metrics.bootstrap import quotient, resampled_quantiles
 from npecat_eval.metrics.matched import MatchedCatalog
 
 ONE_SIGMA = (0.15865525, 0.5, 0.84134475)
-"""Levels of the median and of one standard deviation of a normal distribution about it."""
+"""Levels of the quantiles -1, 0 and 1 sigma of a normal distribution."""
 
 
 def measurement_means(matched: MatchedCatalog, axes: list[Bins]) -> list[Mean]:
-    """Precision, recall, star/galaxy accuracy, flux error and position error.
+    """Compute precision, recall, star/galaxy accuracy, flux error and position error.
 
-    Each overall (r < 22) and in the bins of magnitude and SNR. Flux error is the mean absolute
-    percentage error, 100 abs(estimate - truth) / truth (Equation 5); position error the mean
-    distance in pixels; both and accuracy over matched pairs.
+    The flux error is the mean absolute percentage error, 100 abs(estimate - truth) / truth
+    (Equation 5); the position error is the mean distance in pixels. Both errors and the accuracy
+    are means over matched pairs.
+
+    Parameters
+    ----------
+    matched : MatchedCatalog
+        Detections with their true sources.
+    axes : list of Bins
+        Bins of magnitude and of SNR.
+
+    Returns
+    -------
+    list of Mean
+        Each metric overall (r < 22) and in the bins of each axis.
     """
     found = matched.match.detection_match >= 0
     means = [
         mean_of(
             Label("precision", EVERY, axis=bins.axis),
             bins,
-            matched.detections.image,
-            matched.estimated_magnitude,
-            found,
-            matched.n_images,
+            image=matched.detections.image,
+            at=matched.estimated_magnitude,
+            value=found,
+            n_images=matched.n_images,
         )
         for bins in (OVERALL, *axes)
         if bins.axis != SNR
@@ -46,7 +58,7 @@ def measurement_means(matched: MatchedCatalog, axes: list[Bins]) -> list[Mean]:
 
 
 def pair_values(matched: MatchedCatalog) -> dict[str, np.ndarray]:
-    """Metric -> its value for each matched pair, (pair,)."""
+    """Compute the metrics of each matched pair: name of the metric -> (pair,)."""
     truth, detection = matched.match.truth, matched.match.detection
     called_galaxy = matched.detections.prob_galaxy[detection] > GALAXY_THRESHOLD
     return {
@@ -60,25 +72,43 @@ def pair_values(matched: MatchedCatalog) -> dict[str, np.ndarray]:
 
 
 def flux_ratio(matched: MatchedCatalog) -> np.ndarray:
-    """float64 (pair,): estimated over true flux."""
+    """Compute estimated over true flux of each matched pair: float64 (pair,)."""
     true_flux = matched.truth["flux"][matched.match.truth].astype(np.float64)
-    return matched.detections.flux[matched.match.detection] / true_flux
+    ratio: np.ndarray = matched.detections.flux[matched.match.detection] / true_flux
+    return ratio
 
 
 def flux_ratio_series(matched: MatchedCatalog, axes: list[Bins]) -> list[Series]:
-    """Flux bias, the median of estimated over true flux minus 1, and scatter, both in per cent.
+    """Compute bias and scatter of the flux over matched pairs.
 
-    The scatter is half the interval that holds the middle 68.3 %.
+    Parameters
+    ----------
+    matched : MatchedCatalog
+        Detections with their true sources.
+    axes : list of Bins
+        Bins of magnitude and of SNR.
+
+    Returns
+    -------
+    list of Series
+        ``flux_bias_percent``, the median of estimated over true flux minus 1, and
+        ``flux_scatter_percent``, half the width of the interval that holds the middle 68.3 % of
+        that ratio; overall (r < 22) and in the bins of each axis.
     """
     truth = matched.match.truth
     image, ratio = matched.truth["image"][truth], flux_ratio(matched)
     series = []
     for bins in (OVERALL, *axes):
-        at = coordinate(bins, matched.true_magnitude, matched.truth["snr"])[truth]
+        at = coordinate(bins, matched.true_magnitude, snr=matched.truth["snr"])[truth]
         place = bins.place(at)
         inside = place >= 0
         low, median, high = resampled_quantiles(
-            image[inside], ratio[inside], place[inside], ONE_SIGMA, len(bins), matched.n_images
+            image[inside],
+            ratio[inside],
+            place=place[inside],
+            levels=ONE_SIGMA,
+            n_bins=len(bins),
+            n_images=matched.n_images,
         )
         count = np.bincount(place[inside], minlength=len(bins)).astype(np.float64)
         for name, samples in (
@@ -91,14 +121,23 @@ def flux_ratio_series(matched: MatchedCatalog, axes: list[Bins]) -> list[Series]
 
 
 def f1(series: list[Series]) -> Series:
-    """Harmonic mean of the overall precision and recall, 2 P R / (P + R).
+    """Compute the harmonic mean of the overall precision and recall, 2 P R / (P + R).
 
-    It has no bins: precision is binned by estimated, recall by true magnitude.
+    It is not binned, because precision is binned by estimated and recall by true magnitude.
+
+    Parameters
+    ----------
+    series : list of Series
+        Metrics of one method, the overall precision and recall among them.
+
+    Returns
+    -------
+    Series
     """
-    precision, recall = (
+    precision, recall = [
         next(s for s in series if s.label.metric == name and s.label.axis == NONE)
         for name in ("precision", "recall")
-    )
+    ]
     p, r = precision.samples, recall.samples
     return Series(Label("f1"), recall.low, recall.high, quotient(2 * p * r, p + r), recall.count)
 
@@ -111,16 +150,16 @@ def _of_truth(
     value: np.ndarray,
     axes: list[Bins],
 ) -> list[Mean]:
-    """A metric of some true sources, rows of the truth, along all axes."""
+    """Sum a metric of some rows of the truth, overall and in the bins of each axis."""
     image = matched.truth["image"][rows]
     return [
         mean_of(
             Label(metric, sources, axis=bins.axis),
             bins,
-            image,
-            coordinate(bins, matched.true_magnitude, matched.truth["snr"])[rows],
-            value,
-            matched.n_images,
+            image=image,
+            at=coordinate(bins, matched.true_magnitude, snr=matched.truth["snr"])[rows],
+            value=value,
+            n_images=matched.n_images,
         )
         for bins in (OVERALL, *axes)
     ]

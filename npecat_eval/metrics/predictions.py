@@ -1,4 +1,4 @@
-"""What methods predict for a test set, and the truth that it is held against."""
+"""Predictions of methods for a test set, and the truth that they are compared with."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,17 @@ from npecat_train.model import TileModel
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one method says of a test set: its detections and, of a network, its posteriors."""
+    """The prediction of one method for a test set.
+
+    Parameters
+    ----------
+    detections : Detections
+        Predicted sources.
+    catalog : PredictedCatalog, optional
+        The same sources with their posteriors; only for a network.
+    tiles : TileScores, optional
+        Scores of the posterior of all tiles; only for a network.
+    """
 
     detections: Detections
     catalog: PredictedCatalog | None = None
@@ -30,10 +40,31 @@ class Prediction:
 class Truth:
     """The true catalog of a test set with its bins and selections.
 
-    Raises NpecatError where no source is bright enough.
+    Parameters
+    ----------
+    catalog : Catalog
+        True sources of all images.
+
+    Attributes
+    ----------
+    n_images : int
+        Number of images.
+    image : ndarray
+        int (source,), in the order of Catalog.flat: index of the image of each source.
+    magnitude, snr : ndarray
+        float64 (source,): true r magnitude and SNR.
+    spans : dict of str to tuple of float
+        Selection -> its range of r magnitude, see bins.selections.
+    axes : list of Bins
+        Bins of magnitude and of SNR.
+
+    Raises
+    ------
+    NpecatError
+        If no source is brighter than bins.MAGNITUDE_LIMIT.
     """
 
-    def __init__(self, catalog: Catalog):
+    def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self.n_images = len(catalog.count)
         table = catalog.flat()
@@ -44,26 +75,28 @@ class Truth:
         self.axes: list[Bins] = [bins, snr_bins(self.snr, self.magnitude)]
 
     def bound(self, flux_sigma: np.ndarray) -> Bound:
-        """The physical bound; flux_sigma: see Bound."""
+        """Return the physical bound, given the errors of bound.relative_flux_sigma, (source,)."""
         return Bound(self.image, self.magnitude, self.snr, flux_sigma)
 
 
-def predict_store(model: TileModel, store: Store, truth: Truth, *, label: str) -> Prediction:
-    """What a model predicts for every image of a store, in one pass.
+def predict_store(model: TileModel, store: Store, *, truth: Truth, label: str) -> Prediction:
+    """Compute the prediction of a model for every image of a store, in one pass.
 
     Parameters
     ----------
     model : TileModel
+        Network that predicts the posterior.
     store : Store
+        Images with their true catalogs.
     truth : Truth
-        Of the store.
+        True catalog of the store.
     label : str
-        Of the progress that is shown.
+        Title of the progress display.
 
     Returns
     -------
     Prediction
-        The catalog, and the scores of its tiles.
+        With catalog and scores of the tiles.
 
     Raises
     ------
@@ -74,7 +107,7 @@ def predict_store(model: TileModel, store: Store, truth: Truth, *, label: str) -
     with progress(label, len(store)) as advance:
         for batch, posterior in store_posteriors(model, images_for(model, store)):
             found.append(decode(posterior, first_image=done))
-            scores.append(TileScores.of(posterior, batch, truth.spans, first_image=done))
+            scores.append(TileScores.of(posterior, batch, spans=truth.spans, first_image=done))
             done += len(batch)
             advance(len(batch), "")
     catalog = PredictedCatalog.concatenate(found)

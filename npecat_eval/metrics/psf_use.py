@@ -1,8 +1,8 @@
-"""Does a network use the PSF that it is given?
+"""Test whether a network uses the PSF that it is given.
 
-Each image is judged twice: with its own PSF parameters and with those of another image. What a
-network reads off them shows as a rise of the negative log-likelihood of the true catalog; one
-that looks past them loses nothing.
+The posterior of each image is computed twice: with the PSF parameters of the image and with those
+of another image. If the network uses the PSF, the wrong one raises the negative log-likelihood of
+the true catalog; if it ignores the PSF, the likelihood stays the same.
 """
 
 from collections.abc import Iterator
@@ -18,17 +18,21 @@ from npecat_train.data.batch import TrainingBatch
 from npecat_train.model import TileModel
 
 CLEAR_SIGMAS = 5.0
-"""The rise counts as seen if it exceeds this many of its standard errors."""
+"""The rise counts as detected if it exceeds this many of its standard errors."""
 
 SEED = 11
-"""Fixed, so that reruns shuffle alike."""
+"""Seed of the shuffling, fixed so that each run shuffles in the same way."""
 
 
 @dataclass(frozen=True)
 class PsfUse:
-    """Negative log-likelihood of each image by factor, nats: factor -> float32 (image,).
+    """Negative log-likelihoods of the images with the right and with a wrong PSF.
 
-    true: with the PSF of the image. shuffled: with the PSF of another image.
+    Parameters
+    ----------
+    true, shuffled : dict of str to ndarray
+        Factor of the posterior -> float32 (image,), nats: with the PSF of the image itself and
+        with the PSF of another image.
     """
 
     true: dict[str, np.ndarray]
@@ -36,13 +40,23 @@ class PsfUse:
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """Names of the factors."""
+        """Names of the factors of the posterior."""
         return tuple(self.true)
 
     def rise(self, *factors: str) -> tuple[float, float]:
-        """Mean over the images of shuffled minus true, summed over factors, and its error.
+        """Compute the rise of the negative log-likelihood where the PSF is wrong.
 
-        The images are paired: what makes one of them hard cancels.
+        The same image is compared with itself, so the differences between images cancel.
+
+        Parameters
+        ----------
+        *factors : str
+            Factors over which the rise is summed.
+
+        Returns
+        -------
+        rise, error : float
+            Mean over the images of ``shuffled`` minus ``true``, nats, and its standard error.
         """
         differences = [self.shuffled[name].astype(float) - self.true[name] for name in factors]
         of_images = np.sum(differences, axis=0)
@@ -50,15 +64,30 @@ class PsfUse:
 
     @property
     def is_clear(self) -> bool:
-        """True if the likelihood falls clearly where the PSF is another image's."""
+        """True if the likelihood is clearly lower with the PSF of another image."""
         rise, error = self.rise(*self.factors)
         return rise > CLEAR_SIGMAS * error
 
 
 def psf_use(model: TileModel, store: Store) -> PsfUse:
-    """Judge every image of a store with its own and with another image's PSF.
+    """Evaluate every image of a store with its own PSF and with that of another image.
 
-    Raises NpecatError if the images have one PSF, or are fewer than two: that shows nothing.
+    Parameters
+    ----------
+    model : TileModel
+        Network that predicts the posterior.
+    store : Store
+        Images with their true catalogs and different PSFs.
+
+    Returns
+    -------
+    PsfUse
+
+    Raises
+    ------
+    NpecatError
+        If there are fewer than two different PSFs, or the store is not encoded as the model's
+        training store was.
     """
     psf = store.array("psf_parameters")
     if len(np.unique(psf, axis=0)) < 2:
@@ -69,20 +98,15 @@ def psf_use(model: TileModel, store: Store) -> PsfUse:
     order = np.random.default_rng(SEED).permutation(len(psf))
     of_another = np.empty_like(psf)
     of_another[order] = psf[np.roll(order, 1)]
-    true, shuffled = (
-        negative_log_likelihoods(model, stream)
-        for stream in (
-            images_for(model, store),
-            _with_psf(images_for(model, store), of_another),
-        )
-    )
+    true = negative_log_likelihoods(model, images_for(model, store))
+    shuffled = negative_log_likelihoods(model, _with_psf(images_for(model, store), of_another))
     return PsfUse(true, shuffled)
 
 
 def _with_psf(
     stream: Iterator[TrainingBatch], psf_parameters: np.ndarray
 ) -> Iterator[TrainingBatch]:
-    """The batches with other PSF parameters, (image, 6)."""
+    """Yield the batches with other PSF parameters, (image, 6)."""
     first = 0
     for batch in stream:
         rows = slice(first, first + len(batch))

@@ -1,4 +1,7 @@
-"""Does what has probability p prove true in a share p of cases? Of tiles and of detections."""
+"""Reliability of probabilities: of all cases with probability p, a fraction p should be true.
+
+The cases are tiles that may hold a source, or detections that may match a true source.
+"""
 
 import numpy as np
 
@@ -10,21 +13,40 @@ PROBABILITY = "probability"
 """Axis: the predicted probability of a source."""
 
 PROBABILITY_EDGES = np.concatenate([[0.0, 0.01], np.linspace(0.05, 0.95, 19), [0.99, 1.0]])
-"""Bins of the reliability diagram; most tiles are surely empty, some surely not."""
+"""Edges of the bins of the reliability diagram of tiles; narrow near 0 and 1, where most tiles
+are."""
 
 DETECTION_EDGES = PROBABILITY_EDGES[PROBABILITY_EDGES >= DETECTION_THRESHOLD]
+"""Edges of the bins of the reliability diagram of detections."""
 
 
 def reliability_sums(
     image: np.ndarray,
     probability: np.ndarray,
+    *,
     is_true: np.ndarray,
     edges: np.ndarray,
     n_images: int,
 ) -> np.ndarray:
-    """float64 (3, image, bin): number of cases, sum of their probabilities, number that are true.
+    """Sum the cases in each image and bin of probability.
 
-    image, probability, is_true: (case,). edges: of the bins of probability.
+    Parameters
+    ----------
+    image : ndarray
+        int (case,): index of the image of each case.
+    probability : ndarray
+        float64 (case,): predicted probability.
+    is_true : ndarray
+        bool (case,): the truth.
+    edges : ndarray
+        float64 (bin + 1,): edges of the bins of probability.
+    n_images : int
+        Number of images.
+
+    Returns
+    -------
+    ndarray
+        float64 (3, image, bin): number of cases, sum of their probabilities, number of true cases.
     """
     n_bins = len(edges) - 1
     cell = n_bins * image + np.clip(np.digitize(probability, edges) - 1, 0, n_bins - 1)
@@ -33,8 +55,24 @@ def reliability_sums(
     return np.stack(sums).reshape(3, n_images, n_bins)
 
 
-def reliability_means(sources: str, sums: np.ndarray, edges: np.ndarray) -> list[Mean]:
-    """Share that is true and mean probability in each bin; sources: see means.EVERY."""
+def reliability_means(sources: str, sums: np.ndarray, *, edges: np.ndarray) -> list[Mean]:
+    """Make the metrics of a reliability diagram.
+
+    Parameters
+    ----------
+    sources : str
+        Label of the cases, see binned_means.EVERY.
+    sums : ndarray
+        float64 (3, image, bin), from reliability_sums.
+    edges : ndarray
+        float64 (bin + 1,): edges of the bins of probability.
+
+    Returns
+    -------
+    list of Mean
+        ``source_share``, the fraction of true cases, and ``source_probability``, the mean
+        probability, in each bin.
+    """
     n_cases, probability, n_true = sums
     return [
         Mean(Label(metric, sources, axis=PROBABILITY), edges[:-1], edges[1:], total, n_cases)
@@ -43,10 +81,26 @@ def reliability_means(sources: str, sums: np.ndarray, edges: np.ndarray) -> list
 
 
 def detection_reliability(matched: MatchedCatalog) -> list[Mean]:
-    """Of detections: true are those that match, which the probability of being located says."""
+    """Compute the reliability of the probability that a detection lies near a true source.
+
+    Parameters
+    ----------
+    matched : MatchedCatalog
+        Detections with their true sources. A detection is true if it is matched; its probability
+        is ``prob_located``.
+
+    Returns
+    -------
+    list of Mean
+        See reliability_means.
+    """
     detections = matched.detections
     is_true = matched.match.detection_match >= 0
     sums = reliability_sums(
-        detections.image, detections.prob_located, is_true, DETECTION_EDGES, matched.n_images
+        detections.image,
+        detections.prob_located,
+        is_true=is_true,
+        edges=DETECTION_EDGES,
+        n_images=matched.n_images,
     )
-    return reliability_means(MATCHED, sums, DETECTION_EDGES)
+    return reliability_means(MATCHED, sums, edges=DETECTION_EDGES)

@@ -1,7 +1,8 @@
-"""From catalogs and posteriors to the long-form table of metrics."""
+"""The long-form table of metrics, computed from catalogs and posteriors."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -25,13 +26,13 @@ from npecat_eval.metrics.reliability import detection_reliability
 from npecat_eval.metrics.roc import separation_series
 
 TRUTH = "truth"
-"""Reference of plain metrics; the word must not be empty, which ECSV would read as missing."""
+"""Reference of plain metrics; not an empty string, which ECSV would read as a missing value."""
 
 BOUND = "bound"
-"""Method: what is physically possible, see bound.py."""
+"""Method: the physical bound, see bound.py."""
 
 P_VALUE = "p_value"
-"""Ending of metrics that no bootstrap speaks of."""
+"""Ending of the names of metrics that have no bootstrap."""
 
 COLUMNS = (
     ("test_set", "U", "which images"),
@@ -49,19 +50,38 @@ COLUMNS = (
     ("unit", "U", "of value and sigma; 1 for pure numbers"),
     ("axis_unit", "U", "of low and high; 1 for pure numbers"),
 )
+"""Columns of the table of metrics: name, dtype and description."""
 
 UNITS = {"percent": "%", "pixel": "pix", "nll": "nat"}
-"""A word of a metric's name -> its unit."""
+"""Word in the name of a metric -> unit of the metric."""
 
 
 def evaluate(
-    truth: Truth, predictions: dict[str, Prediction], bound: Bound | None, test_set: str
+    truth: Truth, predictions: dict[str, Prediction], *, bound: Bound | None, test_set: str
 ) -> Table:
-    """Every metric of every method, and the paired differences of the overall ones.
+    """Compute every metric of every method, and the paired differences of the overall ones.
 
-    predictions: method -> what it says of the images of ``test_set``. Returns one row a number,
-    with COLUMNS: first each method, then each pair of methods, the later minus the earlier.
-    Raises ValueError where a detection is of no image.
+    Parameters
+    ----------
+    truth : Truth
+        True catalog of the test set.
+    predictions : dict of str to Prediction
+        Method -> its prediction for the images of the test set.
+    bound : Bound or None
+        Physical bound, which becomes a method of its own.
+    test_set : str
+        Name of the test set.
+
+    Returns
+    -------
+    Table
+        The columns COLUMNS, one row per number: first the metrics of each method, then of the
+        bound, then the differences of each pair of methods, the later one minus the earlier one.
+
+    Raises
+    ------
+    ValueError
+        If the image of a detection is not one of the images of the test set.
     """
     series = {
         method: method_series(truth, prediction) for method, prediction in predictions.items()
@@ -82,28 +102,52 @@ def evaluate(
 
 
 def method_series(truth: Truth, prediction: Prediction) -> list[Series]:
-    """All metrics of one method with their resamples."""
+    """Compute all metrics of one method with their resamples.
+
+    Parameters
+    ----------
+    truth : Truth
+        True catalog of the test set.
+    prediction : Prediction
+        Of the method; calibration is computed only where it has posteriors.
+
+    Returns
+    -------
+    list of Series
+    """
     matched = MatchedCatalog.of(truth.catalog, prediction.detections)
     means = measurement_means(matched, truth.axes)
     series = [*flux_ratio_series(matched, truth.axes), *separation_series(matched, truth.spans)]
     if prediction.catalog and prediction.tiles:
         means += detection_reliability(matched)
         means += prediction.tiles.means()
-        for counts in prediction.tiles.counts(truth.magnitude, truth.image, truth.spans):
+        for counts in prediction.tiles.counts(truth.magnitude, truth.image, spans=truth.spans):
             means += count_means(counts)
             series += count_slopes(counts)
         for pits in (*matched_pits(matched, prediction.catalog), *prediction.tiles.pits()):
-            means += calibration_means(pits, truth.spans, truth.n_images)
+            means += calibration_means(pits, truth.spans, n_images=truth.n_images)
             series += p_value_series(pits, truth.spans)
     resampled = resample(means)
     return [*resampled, f1(resampled), *series]
 
 
 def matched_pits(matched: MatchedCatalog, catalog: PredictedCatalog) -> list[Pits]:
-    """PITs of flux and of position (x and y together) over the matched pairs.
+    """Compute the PITs of flux and of position (x and y together) over the matched pairs.
 
-    A detection's position is confined to its tile; where the true one lies in the next tile its
-    PIT is 0 or 1.
+    The position of a detection is confined to its tile; if the true position lies in the next
+    tile, the PIT is 0 or 1.
+
+    Parameters
+    ----------
+    matched : MatchedCatalog
+        Detections with their true sources.
+    catalog : PredictedCatalog
+        The same detections with their posteriors.
+
+    Returns
+    -------
+    list of Pits
+        Of the flux, (pair,), and of the position, (2 pair,), x before y.
     """
     truth, detection = matched.match.truth, matched.match.detection
     image = matched.truth["image"][truth]
@@ -111,15 +155,29 @@ def matched_pits(matched: MatchedCatalog, catalog: PredictedCatalog) -> list[Pit
     true = matched.true_magnitude[truth]
     pit = catalog.pit(detection, {n: matched.truth[n][truth] for n in ("flux", "x", "y")})
     position = np.concatenate([pit["x"], pit["y"]])
-    twice = (np.tile(values, 2) for values in (estimated, true))
+    twice_image, twice_estimated, twice_true = [
+        np.tile(values, 2) for values in (image, estimated, true)
+    ]
     return [
         Pits("flux", MATCHED, image, pit["flux"], estimated, true),
-        Pits("position", MATCHED, np.tile(image, 2), position, *twice),
+        Pits("position", MATCHED, twice_image, position, twice_estimated, twice_true),
     ]
 
 
 def differences(reference: Sequence[Series], method: Sequence[Series]) -> Iterator[Series]:
-    """The method's numbers over all sources minus the reference's, where both have them."""
+    """Compute the paired differences of the overall metrics of two methods.
+
+    Parameters
+    ----------
+    reference, method : sequence of Series
+        All metrics of the two methods.
+
+    Yields
+    ------
+    Series
+        Method minus reference, for each metric without bins that both have and that has a
+        bootstrap.
+    """
     subtracted = {one.label: one for one in reference}
     for one in method:
         plain = one.label.axis == NONE and not one.label.metric.endswith(P_VALUE)
@@ -128,8 +186,8 @@ def differences(reference: Sequence[Series], method: Sequence[Series]) -> Iterat
             yield Series(one.label, one.low, one.high, samples, one.count)
 
 
-def _rows(series: Series) -> Iterator[tuple]:
-    """The columns from ``metric`` on, a row a bin."""
+def _rows(series: Series) -> Iterator[tuple[Any, ...]]:
+    """Yield the columns from ``metric`` on, one row per bin."""
     label: Label = series.label
     value, sigma = value_and_sigma(series.samples)
     words = label.metric.split("_")
@@ -139,8 +197,8 @@ def _rows(series: Series) -> Iterator[tuple]:
         yield label.metric, label.sources, label.selection, label.axis, *cells, unit, axis_unit
 
 
-def _table(rows: list[tuple]) -> Table:
-    """A table of COLUMNS with descriptions."""
+def _table(rows: list[tuple[Any, ...]]) -> Table:
+    """Make a table of COLUMNS with descriptions."""
     table = Table()
     for (name, dtype, description), column in zip(COLUMNS, zip(*rows, strict=True), strict=True):
         table[name] = np.array(column, dtype=dtype)

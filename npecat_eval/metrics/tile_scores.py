@@ -1,8 +1,8 @@
-"""What the posterior of all tiles says of a test set, where a catalog says too little.
+"""Scores of the posterior of all tiles of a test set, which a catalog does not determine.
 
-A catalog holds only likely sources. The expected number of sources is a sum over all tiles, a
-proper score is the likelihood of the truth whether it was found or not, and a posterior can be
-held to the truth at each true source, as the paper does.
+A catalog holds only probable sources. The expected number of sources, however, is a sum over all
+tiles. The likelihood of the true catalog, a proper score, includes sources that are not detected.
+And the posterior can be compared with the truth at every true source, as in the paper.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,21 @@ from npecat_train.posterior.tile_posterior import TilePosterior
 
 @dataclass(frozen=True)
 class TileScores:
-    """Of the images of a test set, in their order.
+    """Scores of the images of a test set, in their order.
 
-    expected: float64 (image, selection), expected number of sources in each magnitude range.
-    reliability: float64 (3, image, bin): number of tiles with P(source) in each bin of
-    PROBABILITY_EDGES, sum of these probabilities, number that hold a source. losses: factor ->
-    float64 (image,), negative log-likelihood, nats. at_sources: column -> (source,), for each true
-    source that is the brightest of its tile: image, true_magnitude, estimated_magnitude (of the
-    median flux there), and the PITs flux, x, y.
+    Parameters
+    ----------
+    expected : ndarray
+        float64 (image, selection): expected number of sources in each range of magnitude.
+    reliability : ndarray
+        float64 (3, image, bin): number of tiles with P(source) in each bin of PROBABILITY_EDGES,
+        sum of these probabilities, number of these tiles that hold a source.
+    losses : dict of str to ndarray
+        Factor of the posterior -> float64 (image,): negative log-likelihood, nats.
+    at_sources : dict of str to ndarray
+        Column -> (source,), for each true source that is the brightest of its tile: ``image``,
+        ``true_magnitude``, ``estimated_magnitude`` (of the median flux there), and the PITs
+        ``flux``, ``x`` and ``y``.
     """
 
     expected: np.ndarray
@@ -43,10 +50,27 @@ class TileScores:
         cls,
         posterior: TilePosterior,
         batch: TrainingBatch,
+        *,
         spans: dict[str, tuple[float, float]],
         first_image: int,
     ) -> "TileScores":
-        """Scores of a batch whose first image has the given index; spans: bins.selections."""
+        """Compute the scores of a batch.
+
+        Parameters
+        ----------
+        posterior : TilePosterior
+            (batch, row, column).
+        batch : TrainingBatch
+            The images with their true catalogs.
+        spans : dict of str to tuple of float
+            Selection -> its range of r magnitude, see bins.selections.
+        first_image : int
+            Index of the first image of the batch in the test set.
+
+        Returns
+        -------
+        TileScores
+        """
         with torch.inference_mode():
             truth = true_tiles(batch)
             probability = posterior.source.probability
@@ -55,6 +79,7 @@ class TileScores:
             )
             losses = image_losses(posterior, batch)
             at = torch.nonzero(truth.present, as_tuple=True)
+            image, _, _ = at
             here = posterior[at].map(lambda tensor: tensor.double())
             pits = {
                 "flux": here.flux.cdf(truth.flux[at].double()),
@@ -72,7 +97,7 @@ class TileScores:
             ),
             losses={name: _numpy(loss) for name, loss in losses.items()},
             at_sources={
-                "image": at[0].cpu().numpy() + first_image,
+                "image": image.cpu().numpy() + first_image,
                 "true_magnitude": magnitude(_numpy(truth.flux[at])),
                 "estimated_magnitude": magnitude(_numpy(here.flux.median())),
                 **{name: _numpy(pit) for name, pit in pits.items()},
@@ -81,7 +106,7 @@ class TileScores:
 
     @classmethod
     def concatenate(cls, parts: "list[TileScores]") -> "TileScores":
-        """The scores of several batches, in their order."""
+        """Concatenate the scores of several batches, in their order."""
 
         def join(name: str) -> dict[str, np.ndarray]:
             columns = [getattr(part, name) for part in parts]
@@ -95,39 +120,43 @@ class TileScores:
         )
 
     def pits(self) -> list[Pits]:
-        """PITs of flux and of position (x and y together) at the true sources."""
+        """Return the PITs of flux and of position (x and y together) at the true sources."""
         columns = self.at_sources
 
         def of(parameter: str, *names: str) -> Pits:
-            image, estimated, true = (
+            image, estimated, true = [
                 np.tile(columns[name], len(names))
                 for name in ("image", "estimated_magnitude", "true_magnitude")
-            )
+            ]
             pit = np.concatenate([columns[name] for name in names])
             return Pits(parameter, TILES, image, pit, estimated, true)
 
         return [of("flux", "flux"), of("position", "x", "y")]
 
     def counts(
-        self, true_magnitude: np.ndarray, image: np.ndarray, spans: dict[str, tuple[float, float]]
+        self,
+        true_magnitude: np.ndarray,
+        image: np.ndarray,
+        *,
+        spans: dict[str, tuple[float, float]],
     ) -> list[Counts]:
-        """Expected and true numbers of sources in each image.
+        """Compare expected and true numbers of sources in each image.
 
-        The expectation is taken over the predicted flux too and never masked by the truth.
+        The expectation includes the uncertainty of the flux and never depends on the truth.
 
         Parameters
         ----------
-        true_magnitude : ndarray, (source,)
-            In r, of all true sources.
-        image : ndarray of int, (source,)
-            Index of the image that holds it.
-        spans : dict
+        true_magnitude : ndarray
+            float64 (source,): r magnitude of all true sources.
+        image : ndarray
+            int (source,): index of the image of each of them.
+        spans : dict of str to tuple of float
             Selection -> its range of r magnitude, see bins.selections.
 
         Returns
         -------
         list of Counts
-            One a selection.
+            One per selection.
         """
         columns = self.at_sources
 
@@ -147,7 +176,14 @@ class TileScores:
         ]
 
     def means(self) -> list[Mean]:
-        """Negative log-likelihoods of the images, and reliability of P(source)."""
+        """Return the metrics that are means: negative log-likelihoods and reliability.
+
+        Returns
+        -------
+        list of Mean
+            ``nll_`` with the name of each factor and their sum ``nll``, over images, nats; and
+            the metrics of reliability_means, over tiles.
+        """
         low, high = OVERALL.low, OVERALL.high
         ones = np.ones((len(self.expected), 1))
         losses = {f"nll_{factor}": loss for factor, loss in self.losses.items()}
@@ -167,10 +203,11 @@ def _expected(posterior: TilePosterior, probability: Tensor, span: tuple[float, 
 
 
 def _flux(posterior: TilePosterior, limit: float) -> Tensor:
+    """Flux of a limiting magnitude, in the shape of the tiles, nanomaggies."""
     return torch.full_like(posterior.source.logit, flux_of_magnitude(limit))
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:
-    """On the host; floating point in float64."""
+    """Copy a tensor to the host; floating-point types become float64."""
     values = tensor.cpu().numpy()
     return values.astype(np.float64) if values.dtype.kind == "f" else values

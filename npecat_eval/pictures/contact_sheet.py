@@ -1,4 +1,4 @@
-"""The images of a store at a glance, with their true sources and seeing."""
+"""The images of a store on one sheet, with their true sources and seeing."""
 
 from pathlib import Path
 
@@ -10,11 +10,19 @@ from npecat_sim.store.reader import Batch
 from npecat_sim.units import PIXEL_SCALE
 
 SCALE_BAR = 10.0
-"""Arcsec."""
+"""Arcsec: length of the bar below the last image."""
 
 
 def contact_sheet(batch: Batch, path: Path) -> None:
-    """Draw every image of a batch, captioned by its index and FWHM; path ends in png or pdf."""
+    """Draw every image of a batch, captioned by its index and FWHM.
+
+    Parameters
+    ----------
+    batch : Batch
+        Images with their true catalogs.
+    path : Path
+        Picture to write, .png or .pdf.
+    """
     figure, panels = draw_panels(batch.images, batch.catalog)
     with matplotlib.rc_context(PRINT):
         for image, (axes, fwhm) in enumerate(zip(panels, batch.fwhm, strict=True)):
@@ -24,7 +32,7 @@ def contact_sheet(batch: Batch, path: Path) -> None:
 
 
 def _draw_scale_bar(axes: Axes) -> None:
-    """Below the panel, where it hides nothing; every panel has the same scale."""
+    """Draw a bar below the panel, where it hides nothing; every panel has the same scale."""
     axes.autoscale(False)
     left, bottom = -0.5, -4.0  # pixels
     right = left + SCALE_BAR / PIXEL_SCALE

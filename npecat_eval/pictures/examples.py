@@ -1,4 +1,4 @@
-"""Test images with their true and predicted sources, for the eye."""
+"""Test images with their true and predicted sources marked."""
 
 from pathlib import Path
 
@@ -10,10 +10,19 @@ from npecat_eval.pictures.image_panels import TYPE_COLOUR, draw_panels, mark_siz
 from npecat_sim.store.reader import Batch
 
 
-def example_figure(batch: Batch, detections: Detections, path: Path) -> None:
-    """Draw the images of a batch with their truth and detections; path ends in png or pdf.
+def example_figure(batch: Batch, detections: Detections, *, path: Path) -> None:
+    """Draw the images of a batch with their true sources and detections.
 
-    Open marks are true sources, crosses predicted ones; colours tell stars from galaxies.
+    Open marks are true sources, crosses are predicted ones; stars and galaxies differ in colour.
+
+    Parameters
+    ----------
+    batch : Batch
+        Images with their true catalogs.
+    detections : Detections
+        Predicted sources of the same images.
+    path : Path
+        Picture to write, .png or .pdf.
     """
     figure, panels = draw_panels(batch.images, batch.catalog)
     for row, axes in enumerate(panels):
@@ -22,6 +31,7 @@ def example_figure(batch: Batch, detections: Detections, path: Path) -> None:
 
 
 def _mark_detections(axes: Axes, detections: Detections, inside: np.ndarray) -> None:
+    """Draw crosses at the detections ``inside``, a mask."""
     galaxy = detections.prob_galaxy > GALAXY_THRESHOLD
     size = mark_size(detections.flux)
     for kind, chosen, marker in (("star", ~galaxy, "+"), ("galaxy", galaxy, "x")):

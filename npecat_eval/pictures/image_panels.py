@@ -16,25 +16,40 @@ from npecat_sim.model.catalog import Catalog
 from npecat_sim.units import magnitude
 
 MIN_COLUMNS = 4
+"""Of panels in a figure, if there are as many images."""
 
 TYPE_COLOUR = {"star": COLOURS[0], "galaxy": COLOURS[1]}
+"""Type of source -> colour of its marks."""
 
 SOFTENING = 3.0
-"""Noise sigmas up to which the asinh stretch is linear."""
+"""Noise sigmas up to which the asinh stretch is nearly linear."""
 
 BRIGHT_AREA, FAINT_AREA = 130.0, 40.0
-"""Points^2 of a mark."""
+"""Points^2: areas of the marks of sources brighter and fainter than MAGNITUDE_LIMIT."""
 
 WHITE, DARK = -2.0, 40.0
 """Noise sigmas at the ends of the grey scale."""
 
 PRINT: Any = {"font.size": 9}
+"""Settings of Matplotlib for figures of images; those of plots are style.PRINT."""
 
 
 def draw_panels(images: np.ndarray, truth: Catalog) -> tuple[Figure, np.ndarray]:
-    """A figure of images (n, height, width) with open marks at their true sources.
+    """Draw images side by side, with open marks at their true sources.
 
-    Returns it with its panels (n,), objects of type Axes.
+    Parameters
+    ----------
+    images : ndarray
+        (image, y, x), nanomaggies per pixel.
+    truth : Catalog
+        True sources of the images.
+
+    Returns
+    -------
+    figure : Figure
+        To be written by save_panels.
+    panels : ndarray
+        (image,), the Axes of each image.
     """
     n_columns = min(len(images), max(MIN_COLUMNS, ceil(sqrt(len(images)))))
     n_rows = ceil(len(images) / n_columns)
@@ -50,7 +65,7 @@ def draw_panels(images: np.ndarray, truth: Catalog) -> tuple[Figure, np.ndarray]
 
 
 def save_panels(figure: Figure, path: Path) -> None:
-    """Add the legend of the marks and write the figure; path ends in png or pdf."""
+    """Add the legend of the marks and write the figure as .png or .pdf."""
     with matplotlib.rc_context(PRINT):
         handles, labels = figure.axes[0].get_legend_handles_labels()
         legend = figure.legend(
@@ -67,12 +82,23 @@ def save_panels(figure: Figure, path: Path) -> None:
 
 
 def mark_size(flux: np.ndarray) -> np.ndarray:
-    """Small for sources beyond MAGNITUDE_LIMIT, which no metric counts."""
+    """Areas of marks: small for sources fainter than MAGNITUDE_LIMIT, which no metric counts.
+
+    Parameters
+    ----------
+    flux : ndarray
+        (source,), nanomaggies.
+
+    Returns
+    -------
+    ndarray
+        float64 (source,), points^2.
+    """
     return np.where(magnitude(flux) < MAGNITUDE_LIMIT, BRIGHT_AREA, FAINT_AREA)
 
 
 def draw_image(axes: Axes, image: np.ndarray) -> None:
-    """Dark on light, in units of the noise on an asinh stretch."""
+    """Draw an image (y, x) dark on light, in units of its noise on an asinh stretch."""
     deviation = np.median(np.abs(image - np.median(image)))
     noise = 1.4826 * deviation  # sigma of a normal distribution, hardly moved by the sources
     darkest = np.arcsinh(DARK / SOFTENING)
@@ -87,6 +113,7 @@ def draw_image(axes: Axes, image: np.ndarray) -> None:
 
 
 def _mark_truth(axes: Axes, sources: dict[str, np.ndarray]) -> None:
+    """Draw open marks at the true sources of one image."""
     galaxy = sources["is_galaxy"]
     size = mark_size(sources["flux"])
     for kind, chosen, marker in (("star", ~galaxy, "o"), ("galaxy", galaxy, "s")):

@@ -1,4 +1,4 @@
-"""What is left of test images when the sources that a method found are subtracted."""
+"""The residuals of test images: what is left when the sources that a method found are removed."""
 
 from pathlib import Path
 
@@ -15,11 +15,21 @@ from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.units import PIXEL_SCALE
 
 SPAN = 5.0
-"""Noise sigmas at the ends of the scale of colours."""
+"""Noise sigmas at the ends of the colour scale."""
 
 
-def residual_figure(batch: Batch, detections: Detections, path: Path) -> None:
-    """Draw the chi of each image of a batch; path ends in png or pdf."""
+def residual_figure(batch: Batch, detections: Detections, *, path: Path) -> None:
+    """Draw the residual over the noise of each image of a batch.
+
+    Parameters
+    ----------
+    batch : Batch
+        Simulated images.
+    detections : Detections
+        Predicted sources of the same images.
+    path : Path
+        Picture to write, .png or .pdf.
+    """
     n_rows = -(-len(batch.images) // MIN_COLUMNS)
     with matplotlib.rc_context(PRINT):
         figure = Figure(figsize=(2.2 * MIN_COLUMNS, 2.2 * n_rows + 0.5), layout="constrained")
@@ -42,7 +52,7 @@ def residual_figure(batch: Batch, detections: Detections, path: Path) -> None:
 
 
 def _chi(batch: Batch, row: int, detections: Detections) -> np.ndarray:
-    """float32 (y, x): residual of one image over its noise."""
+    """float32 (y, x): the residual of one image over its noise."""
     pixels = batch.images[row]
     image = SurveyImage(
         name=f"image {row}",

@@ -1,7 +1,7 @@
-"""The look of all figures, and how they are written.
+"""The style of all figures, and how they are written.
 
-Colours are those of Okabe & Ito (2008), told apart with any colour vision; markers and dashes
-tell the methods apart without colour. Files hold no time stamp.
+Colours are those of Okabe & Ito (2008), which people with any colour vision can distinguish;
+markers and dashes distinguish the methods without colour. Files hold no time stamp.
 """
 
 from pathlib import Path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
+"""Of the methods in a figure, in their order: colours, markers and dashes of the lines."""
 
 PRINT: Any = {
     "font.size": 9,
@@ -27,22 +28,24 @@ PRINT: Any = {
     "legend.frameon": False,
     "pdf.fonttype": 42,
 }
-"""A width of 7 inches fits two columns of a journal; type of 9 points stays readable there."""
+"""Settings of Matplotlib for plots. A figure 7 inches wide fits the two columns of a journal, where
+type of 9 points is readable."""
 
 NO_STAMP = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
+"""Kind of picture -> metadata without time stamp and version, so that files are reproducible."""
 
 RESOLUTION = 200
-"""Dots an inch of a PNG."""
+"""Dots per inch of a PNG."""
 
 
 def check_picture(path: Path) -> None:
-    """Raise NpecatError unless the file's name tells its kind."""
+    """Raise NpecatError unless the file's name ends in .png or .pdf."""
     if path.suffix[1:] not in NO_STAMP:
         raise NpecatError(f"{path}: cannot tell its kind; name a file that ends in .png or .pdf")
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure in one step; path ends in png or pdf."""
+    """Write a figure as .png or .pdf, complete or not at all."""
     from matplotlib import rc_context
 
     check_picture(path)

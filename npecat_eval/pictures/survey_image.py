@@ -1,5 +1,6 @@
-"""A whole survey image with its catalog, and what the catalog leaves of it, as pictures."""
+"""Pictures of a whole survey image with its catalog, and of the residual of that catalog."""
 
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -17,49 +18,88 @@ from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.units import magnitude
 
 ZOOM = 200
-"""Pixels along each side of the part that is shown large."""
+"""Pixels: side of the square that is shown enlarged."""
+
+SMALL = 2 * ZOOM
+"""Pixels along the longer side of an image that is shown large as a whole."""
 
 FIELD_AREA, ZOOM_AREA = 9.0, 110.0
-"""Points^2 of a mark; half of it for sources beyond MAGNITUDE_LIMIT."""
+"""Points^2 of a mark in either panel; half of it for sources fainter than MAGNITUDE_LIMIT."""
 
 CHI_SPAN = 5.0
-"""At the ends of the grey scale of a residual."""
+"""Noise sigmas at the ends of the colour scale of a residual."""
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows by itself, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        """The figure as the bytes of a PNG."""
+        picture = BytesIO()
+        self.savefig(picture, format="png", dpi=self.dpi)
+        return picture.getvalue()
 
 
 def field_figure(image: SurveyImage, detections: Detections) -> Figure:
-    """Draw the image with marks at its detections, and its most crowded part large beside it."""
-    left, bottom = crowded_corner(detections, image.image.shape)
+    """Draw an image with marks at its detections.
+
+    Of an image that is larger than SMALL pixels, its most crowded part stands enlarged beside it.
+    """
+    height, width = image.image.shape
     with matplotlib.rc_context({**PRINT, "axes.grid": False}):
-        figure = Figure(figsize=(11, 5), layout="constrained")
-        field, zoom = figure.subplots(1, 2, width_ratios=(image.image.shape[1], 1.25 * 1024))
-        for axes, area in ((field, FIELD_AREA), (zoom, ZOOM_AREA)):
-            draw_image(axes, image.image)
-            _mark(axes, detections, area)
-            axes.set_xlabel("x (pixel)")
+        if max(height, width) <= SMALL:
+            figure: Figure = NotebookFigure(figsize=(5.5, 5.5), layout="constrained")
+            field = zoom = figure.subplots()
+        else:
+            figure = NotebookFigure(figsize=(11, 5), layout="constrained")
+            field, zoom = figure.subplots(1, 2, width_ratios=(width, 1.25 * 1024))
+            left, bottom = crowded_corner(detections, (height, width))
+            field.add_patch(Rectangle((left, bottom), ZOOM, ZOOM, fill=False, edgecolor="black"))
+            draw_image(field, image.image)
+            _mark(field, detections, FIELD_AREA)
+            field.set_xlabel("x (pixel)")
+        draw_image(zoom, image.image)
+        _mark(zoom, detections, ZOOM_AREA)
+        zoom.set_xlabel("x (pixel)")
+        if zoom is not field:
+            zoom.set_xlim(left, left + ZOOM)
+            zoom.set_ylim(bottom, bottom + ZOOM)
         field.set_ylabel("y (pixel)")
         field.set_title(Path(image.name).name, fontsize="medium")
-        field.add_patch(Rectangle((left, bottom), ZOOM, ZOOM, fill=False, edgecolor="black"))
-        zoom.set_xlim(left, left + ZOOM)
-        zoom.set_ylim(bottom, bottom + ZOOM)
         handles, labels = zoom.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 
 def crowded_corner(detections: Detections, shape: tuple[int, int]) -> tuple[float, float]:
-    """x and y of the lower left corner of the ZOOM pixels square that holds most detections.
+    """The lower left corner of the square of ZOOM pixels with the largest number of detections.
 
     Squares overlap by half; of equal ones the first is taken.
+
+    Parameters
+    ----------
+    detections : Detections
+        Sources of one image.
+    shape : tuple of int
+        Height and width of the image.
+
+    Returns
+    -------
+    x, y : float
+        0-indexed pixels.
     """
-    starts = [np.arange(0, max(length - ZOOM, 0) + 1, ZOOM // 2) for length in shape]
-    halves = [np.append(start, [start[-1] + ZOOM // 2, start[-1] + ZOOM]) for start in starts]
+    rows, columns = [np.arange(0, max(length - ZOOM, 0) + 1, ZOOM // 2) for length in shape]
+    halves = [
+        np.append(starts, [starts[-1] + ZOOM // 2, starts[-1] + ZOOM]) for starts in (rows, columns)
+    ]
     count, _, _ = np.histogram2d(detections.y, detections.x, bins=halves)
     square = count[:-1, :-1] + count[1:, :-1] + count[:-1, 1:] + count[1:, 1:]
     row, column = np.unravel_index(square.argmax(), square.shape)
-    return float(starts[1][column]) - 0.5, float(starts[0][row]) - 0.5
+    return float(columns[column]) - 0.5, float(rows[row]) - 0.5
 
 
 def _mark(axes: Axes, detections: Detections, area: float) -> None:
+    """Draw open marks at all detections, of an area in points^2."""
     galaxy = detections.prob_galaxy > GALAXY_THRESHOLD
     size = np.where(magnitude(detections.flux) < MAGNITUDE_LIMIT, area, area / 2)
     for kind, chosen, marker in (("star", ~galaxy, "o"), ("galaxy", galaxy, "s")):
@@ -76,7 +116,7 @@ def _mark(axes: Axes, detections: Detections, area: float) -> None:
 
 
 def write_residual(reconstruction: Reconstruction, path: Path) -> None:
-    """Write what a catalog leaves of its image, as data or, for png or pdf, as a picture."""
+    """Write the residual of a catalog: a .fits file of data, or a .png or .pdf picture."""
     if path.suffix == ".fits":
         reconstruction.write_fits(path)
     else:
@@ -84,9 +124,16 @@ def write_residual(reconstruction: Reconstruction, path: Path) -> None:
 
 
 def residual_figure(reconstruction: Reconstruction, path: Path) -> None:
-    """Draw the residual over its noise, and the distribution of that against the unit normal.
+    """Draw the residual over its noise, and its distribution beside the unit normal.
 
-    Pixels with flags are left white. Path ends in png or pdf.
+    Pixels with flags are left white.
+
+    Parameters
+    ----------
+    reconstruction : Reconstruction
+        An image with the model of its catalog.
+    path : Path
+        Picture to write, .png or .pdf.
     """
     with matplotlib.rc_context({**PRINT, "axes.grid": False}):
         figure = Figure(figsize=(11, 4.6), layout="constrained")
@@ -105,6 +152,7 @@ def residual_figure(reconstruction: Reconstruction, path: Path) -> None:
 
 
 def _draw_distribution(axes: Axes, reconstruction: Reconstruction) -> None:
+    """Draw the densities of the residual over its noise, by kind of pixel."""
     middle = (CHI_EDGES[:-1] + CHI_EDGES[1:]) / 2
     colours = {"sky": COLOURS[2], "stars": TYPE_COLOUR["star"], "galaxies": TYPE_COLOUR["galaxy"]}
     axes.plot(

@@ -1,1 +1,1 @@
-"""Catalogs of real images: beside SDSS's own, and of injected sources; imports report."""
+"""Tests on real images: a comparison with SDSS's catalog, and injected sources; imports report."""

@@ -1,10 +1,10 @@
 """Recovery of simulated sources that were added to a real image.
 
-The image is cataloged without and with them. What is found in the sum is matched, one to one and
-within MATCH_RADIUS, to what was found without and to what was added together; an added source is
-recovered where a detection is left for it. A source that landed within MERGED_RADIUS of one that
-was found before is left out: both lie in one tile, which holds one source, and no catalog could
-tell whether it found the one or the other. Blends wider than that count.
+The image is cataloged without and with the added sources. The detections with them are matched,
+one to one and within MATCH_RADIUS, to the detections without them and the added sources together.
+An added source is recovered if it has a detection of its own. A source that was added within
+MERGED_RADIUS of an earlier detection is left out: both lie in one tile, which holds one source, and
+no catalog could show which of the two it found. Wider blends count.
 """
 
 import itertools
@@ -27,8 +27,10 @@ MERGED_RADIUS = 2.0
 """Pixels: half a tile."""
 
 STEP = 0.5
+"""Magnitudes: width of a bin."""
+
 EDGES = np.arange(MAGNITUDES[0], MAGNITUDES[1] + STEP / 2, STEP)
-"""Bins of true magnitude."""
+"""Edges of the bins of true magnitude."""
 
 COLUMNS = (
     ("round", "", "of injections, counted from 0"),
@@ -40,19 +42,37 @@ COLUMNS = (
     ("found_flux", "nmgy", "of the detection; NaN where it is not recovered"),
     ("found_prob_galaxy", "", "of the detection; NaN where it is not recovered"),
 )
-"""Of a table of injected sources: name, unit and meaning."""
+"""Columns of a table of injected sources: name, unit and meaning."""
 
 Cataloger = Callable[[SurveyImage], Detections]
+"""Any method that detects the sources of an image."""
 
 
-def injection_test(image: SurveyImage, catalog: Cataloger, rounds: int, seed: int) -> Table:
-    """COLUMNS of every injected source; the same seed gives the same sources and noise."""
+def injection_test(image: SurveyImage, catalog: Cataloger, *, rounds: int, seed: int) -> Table:
+    """Inject sources into an image several times and catalog each sum.
+
+    Parameters
+    ----------
+    image : SurveyImage
+        The image without injected sources.
+    catalog : callable
+        The method under test: an image -> its Detections.
+    rounds : int
+        Injections, each of new sources.
+    seed : int
+        The same seed gives the same sources and noise.
+
+    Returns
+    -------
+    Table
+        COLUMNS, a row for every injected source.
+    """
     before = catalog(image)
     parts = []
     for number in range(rounds):
-        sources = draw_injection(image, PAPER_PRIOR, seed, number)
-        after = catalog(inject(image, sources, seed, number))
-        recovery = recover(before, after, sources["x"], sources["y"])
+        sources = draw_injection(image, PAPER_PRIOR, seed=seed, round_number=number)
+        after = catalog(inject(image, sources, seed=seed, round_number=number))
+        recovery = recover(before, after, x=sources["x"], y=sources["y"])
         found = recovery.detection
         parts.append(
             Table(
@@ -73,22 +93,43 @@ def injection_test(image: SurveyImage, catalog: Cataloger, rounds: int, seed: in
 
 
 def _where_found(values: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """float64 like ``found``, values at its indices, NaN where it is -1."""
-    return np.append(values, np.nan)[found]
+    """float64 like ``found``: values at its indices, NaN where the index is -1."""
+    chosen: np.ndarray = np.append(values, np.nan)[found]
+    return chosen
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """Of injected sources: int64 (injected,) their detections, -1 where there is none, and
-    bool (injected,) whether they landed on a source that was found before."""
+    """Which injected sources were recovered.
+
+    Parameters
+    ----------
+    detection : ndarray
+        int64 (injected,), index of the detection of each source, -1 where there is none.
+    merged : ndarray
+        bool (injected,), whether a source lies within MERGED_RADIUS of an earlier detection.
+    """
 
     detection: np.ndarray
     merged: np.ndarray
 
 
-def recover(before: Detections, after: Detections, x: np.ndarray, y: np.ndarray) -> Recovery:
-    """Find injected sources at (x, y), pixels, among the detections with them in the image."""
-    every_x, every_y = np.concatenate([before.x, x]), np.concatenate([before.y, y])
+def recover(before: Detections, after: Detections, *, x: np.ndarray, y: np.ndarray) -> Recovery:
+    """Match injected sources to the detections of the image that holds them.
+
+    Parameters
+    ----------
+    before, after : Detections
+        Of the image without and with the injected sources.
+    x, y : ndarray
+        float64 (injected,), 0-indexed pixels, where sources were added.
+
+    Returns
+    -------
+    Recovery
+    """
+    every_x = np.concatenate([before.x, x])
+    every_y = np.concatenate([before.y, y])
     there = Positions(np.zeros(len(every_x), np.int64), every_x, every_y)
     detection = match(there, after).truth_match[len(before) :]
     merged = np.zeros(len(x), dtype=bool)
@@ -99,9 +140,19 @@ def recover(before: Detections, after: Detections, x: np.ndarray, y: np.ndarray)
 
 
 def summary(table: Table) -> Table:
-    """A row for each of EDGES and type: shares recovered and of right type, flux over truth.
+    """Recovery, types and fluxes of injected sources by type and true magnitude.
 
-    table: from injection_test. Ratios are of recovered sources, whatever type they were given.
+    Parameters
+    ----------
+    table : Table
+        From injection_test.
+
+    Returns
+    -------
+    Table
+        A row for each type and bin of EDGES: the share recovered (``recovered``), and of the
+        recovered sources the ratio of measured to true flux (``flux``), whatever their predicted
+        type, and the share of the right type (``right_type``), see proportions.
     """
     used = table[~np.array(table["merged"])]
     true_magnitude = magnitude(used["flux"])

@@ -17,11 +17,11 @@ PANELS = {
     "flux_scatter": "Scatter of flux over true flux",
     "right_type": "Share of right type",
 }
-"""Column of injection.summary -> what it is."""
+"""Column of injection.summary -> label of its panel."""
 
 
 def injection_text(table: Table) -> str:
-    """The table of injection.summary, each row with its numbers of sources."""
+    """The table of injection.summary as text, each row with its numbers of sources."""
     header = ["true r", "type", "recovered", "of", "flux bias", "scatter", "right type", "of"]
     rows = []
     for row in table:
@@ -34,9 +34,14 @@ def injection_text(table: Table) -> str:
 
 
 def draw_injection_test(table: Table, path: Path) -> None:
-    """The columns of PANELS against magnitude, stars and galaxies apart, one sigma as bars.
+    """Draw the columns of PANELS against magnitude, for stars and galaxies, with 1-sigma bars.
 
-    table: from injection.summary. Path ends in png or pdf.
+    Parameters
+    ----------
+    table : Table
+        From injection.summary.
+    path : Path
+        Picture to write, .png or .pdf.
     """
     limits = {
         "recovered": ("recovered_low", "recovered_high"),
@@ -51,7 +56,7 @@ def draw_injection_test(table: Table, path: Path) -> None:
                 value = np.array(rows[name])
                 error = None
                 if name in limits:
-                    low, high = (np.array(rows[limit]) for limit in limits[name])
+                    low, high = [np.array(rows[limit]) for limit in limits[name]]
                     error = np.maximum([value - low, high - value], 0)
                 elif name == "flux_ratio":
                     error = rows["flux_error"]

@@ -1,4 +1,4 @@
-"""SDSS's own catalog of a field: the photoObj file, and which of its rows can serve as truth.
+"""SDSS's own catalog of a field: the photoObj file, and which of its rows serve as a reference.
 
 Columns and flags: https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/RERUN/RUN/CAMCOL/photoObj.html
 and the flag tables of https://www.sdss4.org/dr17/algorithms/bitmasks.
@@ -16,23 +16,37 @@ from npecat_sim.surveys.sdss.photofield import BANDS
 from npecat_sim.units import magnitude
 
 GALAXY, STAR, SKY = 3, 6, 8
-"""OBJC_TYPE. SKY marks a place where SDSS measured empty sky; 0 is a source of unknown type."""
+"""Values of OBJC_TYPE. SKY marks a place where SDSS measured empty sky; 0 is a source of unknown
+type."""
 
 BRIGHT = 1 << 1
-"""OBJC_FLAGS: from the pass that looks for bright sources only; the next pass has it again."""
+"""A bit of OBJC_FLAGS: the row is from the first pass, over bright sources only; the second pass
+lists the source again."""
 
 DETECTED = 1 << 28 | 1 << 29 | 1 << 30
-"""FLAGS of a band: BINNED1, BINNED2 or BINNED4, found at 5 sigma in the image of that band, as it
-is or binned. A source of other bands has a row too, whose flux here is what noise makes of it."""
+"""Bits of a band's FLAGS: BINNED1, BINNED2 or BINNED4. The source is found at 5 sigma in the image
+of that band, unbinned or binned. A source that is found in other bands alone has a row too, but its
+flux in this band is noise."""
 
 
 @dataclass(frozen=True)
 class SdssCatalog:
-    """n rows of a photoObj file, all that are not mere sky; every array is (n,).
+    """The n rows of a photoObj file that are sources, not empty sky.
 
-    ra, dec: float64, degrees. x, y: float64, 0-indexed pixels of the r-band frame. magnitude:
-    float64, r band, of the PSF flux of a star and the cmodel flux of others; NaN where that is
-    not positive. is_galaxy: bool. is_reference: bool, the row is a source once and for certain.
+    Parameters
+    ----------
+    ra, dec : ndarray
+        float64 (n,), degrees.
+    x, y : ndarray
+        float64 (n,), 0-indexed pixels of the r-band frame.
+    magnitude : ndarray
+        float64 (n,), AB, r band, of the PSF flux of a star and the cmodel flux of others; NaN
+        where the flux is not positive.
+    is_galaxy : ndarray
+        bool (n,), SDSS's type.
+    is_reference : ndarray
+        bool (n,), whether the row is certainly a source and the only row of it, see
+        read_photoobj.
     """
 
     ra: np.ndarray
@@ -48,26 +62,44 @@ class SdssCatalog:
 
 
 def read_photoobj(path: Path) -> SdssCatalog:
-    """The r band of a photoObj file.
+    """Read the r band of a photoObj file.
 
-    A row is a reference where it is
+    Parameters
+    ----------
+    path : Path
+        A FITS file, compressed or not.
 
-    - not blended: NCHILD is 0. A parent's flux is that of all its children, which have rows.
-    - not BRIGHT, for the same source has another row.
-    - resolved: THING_ID is not -1. The others lie where fields overlap and were given to the
+    Returns
+    -------
+    SdssCatalog
+
+    Raises
+    ------
+    NpecatError
+        If the file is malformed or a position is not finite; the error names file, column and
+        row.
+
+    Notes
+    -----
+    A row is a reference if it is
+
+    - not blended: NCHILD is 0. The flux of a parent is that of all its children, which have rows
+      of their own.
+    - not BRIGHT, because the same source has another row.
+    - resolved: THING_ID is not -1. The other rows lie where fields overlap and belong to the
       neighbouring field, or at the edges, where part of a source is missing.
     - a star or a galaxy by OBJC_TYPE.
     - DETECTED in r. In field 94/1/12 a source that is seen in i and z alone has r = 19.5.
-
-    Raises NpecatError, naming file, column and row, on a malformed file or impossible position.
     """
     with open_fits(path, "get the photoObj file from SDSS again") as hdus:
-        table = data_at(hdus, 1, fits.BinTableHDU)
+        table = data_at(hdus, 1, kind=fits.BinTableHDU)
 
         def band(name: str, dtype: type = np.float64) -> np.ndarray:
-            return column(table, name, (len(BANDS),), dtype)[:, BANDS.index("r")]
+            """The r-band values of a column that has a value for each band."""
+            return column(table, name, shape=(len(BANDS),), dtype=dtype)[:, BANDS.index("r")]
 
         def plain(name: str) -> np.ndarray:
+            """An integer column that has one value for each row."""
             return column(table, name, dtype=np.int32)
 
         kind = plain("OBJC_TYPE")

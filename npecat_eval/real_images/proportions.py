@@ -1,13 +1,28 @@
-"""Shares and ratios of a few sources, with their uncertainties, as cells of a table's row."""
+"""Shares and ratios of small numbers of sources, with uncertainties, as cells of a table's row."""
 
 import numpy as np
 from astropy.stats import binom_conf_interval
 
 
 def share(name: str, is_so: np.ndarray) -> dict[str, float]:
-    """Share of the sources (n,) that is so, 1-sigma limits by Wilson (Brown et al. 2001), n.
+    """The share of sources with a property, and its 1-sigma limits.
 
-    Named ``name``, and with the endings _low, _high and _n; NaN where there is no source.
+    Parameters
+    ----------
+    name : str
+        Of the share.
+    is_so : ndarray
+        bool (n,), whether each source has the property.
+
+    Returns
+    -------
+    dict of str to float
+        The share as ``name``; its limits by Wilson [1]_ as ``name_low`` and ``name_high``; n as
+        ``name_n``. NaN if there is no source.
+
+    References
+    ----------
+    .. [1] Brown, Cai & DasGupta 2001, Statistical Science 16, 101.
     """
     n = len(is_so)
     value, low, high = np.nan, np.nan, np.nan
@@ -18,10 +33,21 @@ def share(name: str, is_so: np.ndarray) -> dict[str, float]:
 
 
 def ratio(name: str, ratios: np.ndarray) -> dict[str, float]:
-    """Median of the ratios (n,), its standard error were they normal, scatter and n.
+    """The median of ratios, its standard error and their scatter.
 
-    Named ``name``_ratio, _error, _scatter and _n. The scatter is 1.48 times the median absolute
-    deviation, sigma of a normal distribution; NaN where there is no source.
+    Parameters
+    ----------
+    name : str
+        Of the ratio.
+    ratios : ndarray
+        float64 (n,), of each source.
+
+    Returns
+    -------
+    dict of str to float
+        The median as ``name_ratio``; its standard error if the ratios are normally distributed as
+        ``name_error``; 1.48 times the median absolute deviation, which is the sigma of a normal
+        distribution, as ``name_scatter``; n as ``name_n``. NaN if there is no source.
     """
     n = len(ratios)
     median = scatter = error = np.nan

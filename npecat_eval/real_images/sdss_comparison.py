@@ -1,8 +1,9 @@
-"""A catalog of a survey frame beside SDSS's own catalog of it.
+"""The comparison of a catalog of a survey frame with SDSS's own catalog of it.
 
-SDSS's magnitudes and types are no truth: at r = 22 they have noise, and errors, of their own. So
-completeness means the share of SDSS's sources that were found, and agreement that of those of
-one type in both. Magnitudes are SDSS's but for detections that SDSS has not.
+SDSS's magnitudes and types are not the truth: at r = 22 they have noise and errors of their own.
+So completeness is the share of SDSS's sources that were found, and agreement is the share of the
+matched pairs that have the same type in both. Magnitudes are SDSS's, except for detections without
+an SDSS source.
 """
 
 from dataclasses import dataclass
@@ -20,25 +21,36 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.units import PIXEL_SCALE
 
 SKY_RADIUS = 1.0
-"""Arcsec: the largest distance of a matched pair, 2.5 pixels, for galaxies of SDSS are large."""
+"""Arcsec: the largest distance of a matched pair; 2.5 pixels, since galaxies can be large."""
 
 NEAR_RADIUS = 2 * PIXEL_SCALE
-"""Arcsec: a detection farther than 2 pixels from every SDSS source is one that SDSS has not."""
+"""Arcsec: a detection farther than this, 2 pixels, from every SDSS source is missing in SDSS."""
 
 FRAME_SIDES = 2048, 1489
-"""Pixels along x and y of an SDSS frame."""
+"""Width and height of an SDSS frame in pixels."""
 
 SDSS_EDGE = 20.0
-"""Pixels from a frame's edge within which SDSS has some sources and measures none: in field 94/1/12
-every row there has the flag EDGE in r, and farther inside only those of large ones have."""
+"""Pixels: within this distance from a frame's edge SDSS lists some sources and measures none. In
+field 94/1/12 every row there has the flag EDGE in r; farther inside only large sources have it."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both catalogs, the match of reference rows to detections, and the nearest SDSS source.
+    """Two catalogs of one field and the match between their sources.
 
-    reference: int64, rows of ``sdss`` that ``match.truth`` counts. nearest: float64 (detection,),
-    arcsec to the nearest SDSS source of any status.
+    Parameters
+    ----------
+    catalog : SkyCatalog
+        The detections.
+    sdss : SdssCatalog
+        SDSS's own catalog.
+    reference : ndarray
+        int64 (reference,), the rows of ``sdss`` that were matched; ``match.truth`` holds indices
+        into this array.
+    match : Match
+        Of reference sources and detections.
+    nearest : ndarray
+        float64 (detection,), arcsec to the nearest SDSS source of any status.
     """
 
     catalog: SkyCatalog
@@ -49,13 +61,32 @@ class Comparison:
 
     @classmethod
     def of(cls, catalog: SkyCatalog, sdss: SdssCatalog) -> Self:
-        """Match on the sky. Raises NpecatError where the catalogs share no source."""
+        """Match two catalogs on the sky.
+
+        Parameters
+        ----------
+        catalog : SkyCatalog
+            The detections.
+        sdss : SdssCatalog
+            SDSS's catalog of the same field.
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        NpecatError
+            If the catalogs share no source.
+        """
         centre = float(sdss.ra[0]), float(sdss.dec[0])
-        detections = projected(catalog.ra, catalog.dec, centre)
-        sources = projected(sdss.ra, sdss.dec, centre)
+        detections = projected(catalog.ra, catalog.dec, centre=centre)
+        sources = projected(sdss.ra, sdss.dec, centre=centre)
         reference = np.flatnonzero(sdss.is_reference)
-        truth = Positions(*(getattr(sources, axis)[reference] for axis in ("image", "x", "y")))
-        pairs = match(truth, detections, SKY_RADIUS)
+        truth = Positions(
+            image=sources.image[reference], x=sources.x[reference], y=sources.y[reference]
+        )
+        pairs = match(truth, detections, radius=SKY_RADIUS)
         if len(pairs.truth) == 0:
             raise NpecatError(
                 f"none of the {len(catalog)} detections lies within {SKY_RADIUS:g} arcsec of one "
@@ -67,17 +98,19 @@ class Comparison:
 
     @cached_property
     def true_magnitude(self) -> np.ndarray:
-        """float64 (reference,): SDSS's."""
-        return self.sdss.magnitude[self.reference]
+        """float64 (reference,): SDSS's magnitude, AB."""
+        magnitudes: np.ndarray = self.sdss.magnitude[self.reference]
+        return magnitudes
 
     @cached_property
     def true_galaxy(self) -> np.ndarray:
-        """bool (reference,): SDSS's type."""
-        return self.sdss.is_galaxy[self.reference]
+        """SDSS's type, bool (reference,)."""
+        types: np.ndarray = self.sdss.is_galaxy[self.reference]
+        return types
 
     @cached_property
     def called_galaxy(self) -> np.ndarray:
-        """bool (detection,)."""
+        """Whether our catalog takes a detection for a galaxy, bool (detection,)."""
         return self.catalog.prob_galaxy > GALAXY_THRESHOLD
 
     @cached_property
@@ -86,22 +119,25 @@ class Comparison:
         difference = (
             self.catalog.mag_r[self.match.detection] - self.true_magnitude[self.match.truth]
         )
-        return 10 ** (-0.4 * difference)
+        ratio: np.ndarray = 10 ** (-0.4 * difference)
+        return ratio
 
     @cached_property
     def agrees(self) -> np.ndarray:
-        """bool (pair,): both say star or both galaxy."""
+        """Whether both catalogs give the same type, bool (pair,)."""
         called, true = self.called_galaxy[self.match.detection], self.true_galaxy[self.match.truth]
-        return called == true
+        agrees: np.ndarray = called == true
+        return agrees
 
     @cached_property
     def is_within(self) -> np.ndarray:
-        """bool (detection,): it lies where SDSS measures what it finds."""
+        """Whether SDSS measures sources at a detection, bool (detection,); see SDSS_EDGE."""
         width, height = FRAME_SIDES
         x, y = self.catalog.x, self.catalog.y
-        return np.minimum.reduce([x, y, width - 1 - x, height - 1 - y]) >= SDSS_EDGE
+        from_edge: np.ndarray = np.minimum.reduce([x, y, width - 1 - x, height - 1 - y])
+        return from_edge >= SDSS_EDGE
 
     @cached_property
     def is_alone(self) -> np.ndarray:
-        """bool (detection,): SDSS has nothing there."""
+        """Whether SDSS has no source at a detection, bool (detection,); see NEAR_RADIUS."""
         return self.nearest > NEAR_RADIUS

@@ -15,9 +15,10 @@ from npecat_eval.real_images.sdss_tables import BINS, summary
 from npecat_eval.report.text_columns import columns_text
 
 RATIO_SPAN = (0.5, 1.7)
-"""Of the axis of flux ratios; few pairs lie beyond."""
+"""Limits of the axis of flux ratios; few pairs lie outside."""
 
 MAGNITUDE_SPAN = (14.0, 22.5)
+"""Limits of the axis of r magnitudes."""
 
 
 def magnitude_span(low: float, high: float) -> str:
@@ -26,7 +27,7 @@ def magnitude_span(low: float, high: float) -> str:
 
 
 def summary_text(table: Table) -> str:
-    """The table of comparison_tables.summary, each share and ratio with its number of sources."""
+    """The table of sdss_tables.summary as text, each share and ratio with its number of sources."""
     header = ["SDSS r", "complete", "of", "star ratio", "scatter", "of"]
     header += ["galaxy ratio", "scatter", "of", "same type", "of", "SDSS has not", "of"]
     header += ["unflagged", "of"]
@@ -43,11 +44,12 @@ def summary_text(table: Table) -> str:
 
 
 def _share(row: Table.Row, name: str) -> list[str]:
+    """Cells of a share and of its number of sources."""
     return [f"{row[name]:.3f}", f"{row[f'{name}_n']}"]
 
 
 def disagreements_text(table: Table) -> str:
-    """The table of comparison_tables.disagreements."""
+    """The table of sdss_tables.disagreements as text."""
     header = ["kind", "ra", "dec", "x", "y", "SDSS r", "r", "SDSS type", "P(galaxy)", "nearest"]
     rows = []
     for row in table:
@@ -59,7 +61,15 @@ def disagreements_text(table: Table) -> str:
 
 
 def draw_comparison(comparison: Comparison, path: Path) -> None:
-    """Four panels against magnitude; path ends in png or pdf."""
+    """Draw completeness, flux ratios, agreement of types and sources that SDSS does not have.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        A catalog matched to SDSS's.
+    path : Path
+        Picture to write, .png or .pdf.
+    """
     table = summary(comparison)[: len(BINS)]
     with matplotlib.rc_context(PRINT):
         figure = Figure(figsize=(7, 6), layout="constrained")
@@ -82,7 +92,7 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
 
 
 def _draw_shares(axes: Axes, table: Table, labels: dict[str, str]) -> None:
-    """A mark with 1-sigma limits at the middle of each range."""
+    """Draw a mark with 1-sigma limits at the middle of each range of magnitude."""
     middle, half = _middles(table)
     for (name, label), colour, marker in zip(labels.items(), COLOURS, MARKERS, strict=False):
         share = np.array(table[name])
@@ -101,7 +111,7 @@ def _draw_shares(axes: Axes, table: Table, labels: dict[str, str]) -> None:
 
 
 def _draw_ratios(axes: Axes, comparison: Comparison, table: Table) -> None:
-    """Each pair, and the medians of the ranges, by SDSS's type."""
+    """Draw the flux ratio of each pair, and the medians of the ranges, by SDSS's type."""
     magnitude = comparison.true_magnitude[comparison.match.truth]
     is_galaxy = comparison.true_galaxy[comparison.match.truth]
     middle, _ = _middles(table)
@@ -131,6 +141,6 @@ def _draw_ratios(axes: Axes, comparison: Comparison, table: Table) -> None:
 
 
 def _middles(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and half width of each range, cut at MAGNITUDE_SPAN."""
+    """float64 (range,) each: middle and half width of the ranges, cut at MAGNITUDE_SPAN."""
     low = np.maximum(table["mag_low"], MAGNITUDE_SPAN[0])
     return (low + table["mag_high"]) / 2, (table["mag_high"] - low) / 2

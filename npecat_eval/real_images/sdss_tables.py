@@ -1,4 +1,4 @@
-"""What a comparison with SDSS's catalog says: by magnitude, and source by source."""
+"""The results of a comparison with SDSS's catalog: by magnitude, and source by source."""
 
 import numpy as np
 from astropy.table import Table
@@ -8,11 +8,12 @@ from npecat_eval.real_images.sdss_comparison import Comparison
 
 BINS = ((-np.inf, 15), (15, 18), (18, 20), (20, 21), (21, 21.5), (21.5, 22), (22, 22.5))
 SUMS = ((-np.inf, 21), (15, 20), (15, 21))
-"""Ranges of magnitude, the lower end included: those of the summary, and sums of them."""
+"""Ranges of magnitude, which include their lower end: narrow ones and wide ones."""
 
 LISTED_LIMIT = 21.0
 LISTED_DIFFERENCE = 0.3
-"""Magnitudes: disagreements brighter than the one are listed, of flux if they exceed the other."""
+"""Magnitudes: disagreements of sources brighter than LISTED_LIMIT are listed; those of flux if they
+exceed LISTED_DIFFERENCE."""
 
 COLUMNS = (
     ("ra", "deg", "of the detection, or of SDSS's source where there is none"),
@@ -26,21 +27,35 @@ COLUMNS = (
     ("nearest", "arcsec", "from the detection to the nearest SDSS source of any status"),
     ("flags", "", "of the detection"),
 )
-"""Of a table of sources: name, unit and meaning."""
+"""Columns of a table of sources: name, unit and meaning."""
 
 
 def summary(comparison: Comparison) -> Table:
-    """A row for each range of BINS, then of SUMS.
+    """Completeness, types and fluxes by magnitude.
 
-    complete, agree, alone, alone_unflagged: shares (number, and limits of one sigma): of SDSS's
-    sources that are found, of pairs of one type, of detections that SDSS has not though it
-    measures there, and of these with flags 0. star, galaxy: median ratio of flux to SDSS's, its
-    standard error, and scatter.
+    Parameters
+    ----------
+    comparison : Comparison
+        A catalog matched to SDSS's.
+
+    Returns
+    -------
+    Table
+        A row for each range of BINS, then of SUMS. Shares (see proportions.share) are
+
+        - ``complete``: SDSS's sources that are found,
+        - ``agree``: pairs with the same type in both,
+        - ``alone``: detections without an SDSS source, where SDSS measures sources,
+        - ``alone_unflagged``: the same of detections with flags 0.
+
+        ``star`` and ``galaxy`` are ratios of flux to SDSS's (see proportions.ratio), by SDSS's
+        type.
     """
     return Table([_row(comparison, low, high) for low, high in (*BINS, *SUMS)])
 
 
 def _row(comparison: Comparison, low: float, high: float) -> dict[str, float]:
+    """The row of the summary for magnitudes of at least ``low`` and below ``high``."""
     true, found = comparison.true_magnitude, comparison.catalog.mag_r
     inside = (true >= low) & (true < high)
     pair = inside[comparison.match.truth]
@@ -60,10 +75,19 @@ def _row(comparison: Comparison, low: float, high: float) -> dict[str, float]:
 
 
 def disagreements(comparison: Comparison) -> Table:
-    """Sources brighter than LISTED_LIMIT that the catalogs do not agree on, brightest first.
+    """Sources brighter than LISTED_LIMIT on which the catalogs disagree, the brightest first.
 
-    kind: "missed" by us, "extra" where SDSS has nothing, another "type", or a "flux" that differs
-    by LISTED_DIFFERENCE; the other columns are COLUMNS.
+    Parameters
+    ----------
+    comparison : Comparison
+        A catalog matched to SDSS's.
+
+    Returns
+    -------
+    Table
+        ``kind`` and COLUMNS. The kind is "missed" by us, "extra" where SDSS has no source, "type"
+        where types differ, or "flux" where fluxes differ by more than LISTED_DIFFERENCE. A source
+        has a row for each kind.
     """
     truth, detection = comparison.match.truth, comparison.match.detection
     bright = comparison.true_magnitude < LISTED_LIMIT
@@ -77,7 +101,8 @@ def disagreements(comparison: Comparison) -> Table:
     for kind, wrong in (("type", ~comparison.agrees), ("flux", far)):
         chosen = wrong & bright[truth]
         cases[kind] = truth[chosen], detection[chosen]
-    rows, found = (np.concatenate(part) for part in zip(*cases.values(), strict=True))
+    rows = np.concatenate([truths for truths, _ in cases.values()])
+    found = np.concatenate([detections for _, detections in cases.values()])
     table = _sources(comparison, rows, found)
     kinds = np.repeat(list(cases), [len(part) for part, _ in cases.values()])
     table.add_column(kinds, name="kind", index=0)
@@ -85,19 +110,21 @@ def disagreements(comparison: Comparison) -> Table:
 
 
 def joined(comparison: Comparison) -> Table:
-    """COLUMNS of every reference source with its detection, then of all other detections."""
+    """A table of COLUMNS: every reference source with its detection, then all other detections."""
     others = np.flatnonzero(comparison.match.detection_match < 0)
     rows = np.concatenate([np.arange(len(comparison.reference)), np.full(len(others), -1)])
     return _sources(comparison, rows, np.concatenate([comparison.match.truth_match, others]))
 
 
 def _sources(comparison: Comparison, rows: np.ndarray, found: np.ndarray) -> Table:
-    """COLUMNS of references ``rows`` with detections ``found``, -1 standing for none; (n,)."""
+    """COLUMNS of pairs: indices of reference sources and of detections, -1 where there is none."""
     catalog, sdss = comparison.catalog, comparison.sdss
     source, is_source, is_found = comparison.reference[rows], rows >= 0, found >= 0
 
     def either(name: str) -> np.ndarray:
-        return np.where(is_found, getattr(catalog, name)[found], getattr(sdss, name)[source])
+        """The detection's value, or SDSS's where there is no detection."""
+        column: np.ndarray = getattr(catalog, name)[found]
+        return np.where(is_found, column, getattr(sdss, name)[source])
 
     kind = np.where(sdss.is_galaxy[source], "galaxy", "star")
     values = (

@@ -1,4 +1,4 @@
-"""A catalog of a survey image read back from its file, as it lies on the sky."""
+"""A catalog of a survey image, read back from its file, with positions on the sky."""
 
 import warnings
 from dataclasses import dataclass
@@ -12,15 +12,25 @@ from npecat_eval.metrics.matching import Positions
 from npecat_sim.errors import NpecatError
 
 COLUMNS = ("ra", "dec", "x", "y", "prob_galaxy", "mag_r", "flags")
-"""What is read of the table that ``npecat catalog`` writes."""
+"""Columns that are read from the table that ``npecat catalog`` writes."""
 
 
 @dataclass(frozen=True)
 class SkyCatalog:
-    """n detections; every array is (n,), float64 but for flags, int64.
+    """The n detections of a survey image.
 
-    ra, dec: degrees. x, y: 0-indexed pixels. prob_galaxy: probability of a galaxy. mag_r: AB.
-    flags: what is wrong with the pixels below, 0 where nothing is.
+    Parameters
+    ----------
+    ra, dec : ndarray
+        float64 (n,), degrees.
+    x, y : ndarray
+        float64 (n,), 0-indexed pixels.
+    prob_galaxy : ndarray
+        float64 (n,), probability that the source is a galaxy.
+    mag_r : ndarray
+        float64 (n,), AB.
+    flags : ndarray
+        int64 (n,), what is wrong with the pixels of the source, see catalog.flags; 0 if nothing is.
     """
 
     ra: np.ndarray
@@ -36,10 +46,22 @@ class SkyCatalog:
 
 
 def read_catalog(path: Path) -> SkyCatalog:
-    """Read a table of any format that astropy knows by its suffix or its content.
+    """Read the catalog of a survey image.
 
-    Raises NpecatError, naming file, column and row, where it cannot be read, a column is missing
-    or a value is not finite, as positions on the sky are where the image has no WCS.
+    Parameters
+    ----------
+    path : Path
+        A table of any format that astropy recognises by its suffix or its content.
+
+    Returns
+    -------
+    SkyCatalog
+
+    Raises
+    ------
+    NpecatError
+        If the table cannot be read, a column is missing, or a value is not finite (positions on
+        the sky are not if the image has no WCS); the error names file, column and row.
     """
     make = "make it with npecat catalog"
     try:
@@ -67,11 +89,22 @@ def read_catalog(path: Path) -> SkyCatalog:
     return SkyCatalog(**{**columns, "flags": columns["flags"].astype(np.int64)})
 
 
-def projected(ra: np.ndarray, dec: np.ndarray, centre: tuple[float, float]) -> Positions:
-    """Positions in the plane that touches the sky at ``centre``, in arcsec, x towards the east.
+def projected(ra: np.ndarray, dec: np.ndarray, *, centre: tuple[float, float]) -> Positions:
+    """Positions in the plane that touches the sky at ``centre``.
 
-    ra, dec, centre: degrees. The gnomonic projection; a degree from the centre it stretches
-    distances by 3e-4.
+    This is the gnomonic projection; one degree from the centre it stretches distances by 3e-4.
+
+    Parameters
+    ----------
+    ra, dec : ndarray
+        float64 (n,), degrees.
+    centre : tuple of float
+        Right ascension and declination, degrees.
+
+    Returns
+    -------
+    Positions
+        Of n points in arcsec, x towards the east, y towards the north, all of image 0.
     """
     ra0, dec0 = np.radians(centre)
     turn, dec = np.radians(ra) - ra0, np.radians(dec)
@@ -79,5 +112,5 @@ def projected(ra: np.ndarray, dec: np.ndarray, centre: tuple[float, float]) -> P
     depth = np.maximum(depth, 1e-6)  # the far side of the sky goes far away
     east = np.cos(dec) * np.sin(turn)
     north = np.cos(dec0) * np.sin(dec) - np.sin(dec0) * np.cos(dec) * np.cos(turn)
-    arcsec = np.degrees(1) * 3600
+    arcsec = np.degrees(1) * 3600  # per radian
     return Positions(np.zeros(len(ra), np.int64), arcsec * east / depth, arcsec * north / depth)

@@ -1,1 +1,1 @@
-"""Metrics as tables, figures and one page; imports metrics, baselines, pictures."""
+"""Evaluations as tables, figures and an HTML page; imports metrics, baselines, pictures."""

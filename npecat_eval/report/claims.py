@@ -1,8 +1,8 @@
-"""Do the paper's claims about its three networks hold? (Patel et al. 2025, section 7)
+"""Tests of the paper's claims about its three networks (Patel et al. 2025, section 7).
 
-On fields with PSFs of their own the network that is told the PSF does at least as well as the one
-that is not, and both do better than the one trained on a single field; on that single field all
-three are alike.
+On fields with different PSFs, the network that is given the PSF is at least as good as the one that
+is not, and both are better than the one trained on a single field. On that single field all three
+are equally good.
 """
 
 from dataclasses import dataclass
@@ -13,19 +13,35 @@ from npecat_eval.metrics.bins import ALL, NONE
 from npecat_eval.report.wide_tables import TITLES
 
 SIGMAS = 2.0
-"""Of a paired difference: what one network has to be better by, and may be worse by."""
+"""Sigmas of a paired difference by which a network must be better, or may be worse."""
 
 ALIKE = {"flux_error_percent": 1.0}
+"""Metric -> difference below which two networks are equally good: one per cent of the flux."""
+
 ALIKE_OTHERS = 0.01
-"""Networks are alike within so much of a metric: a hundredth, or one per cent of the flux. With
-42,000 images differences of a fifth of that are significant."""
+"""The same for all other metrics (see docs/log.md, networks that are equally good)."""
 
 LOWER_IS_BETTER = {"flux_error_percent"}
+"""Metrics of which a lower value is better."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim about one metric; ``difference``: method minus reference, with its sigma."""
+    """The test of one claim with one metric.
+
+    Parameters
+    ----------
+    claim : str
+        In words.
+    metric : str
+        Its name, one of TITLES.
+    difference : float
+        Value of the method minus that of the reference.
+    sigma : float
+        Of the difference, by the bootstrap.
+    holds : bool
+        Whether the claim holds.
+    """
 
     claim: str
     metric: str
@@ -35,7 +51,17 @@ class Verdict:
 
 
 def verdicts(table: Table) -> list[Verdict]:
-    """All claims that a long-form table of metrics speaks of, see evaluate.evaluate."""
+    """Test every claim whose networks a table compares.
+
+    Parameters
+    ----------
+    table : Table
+        Metrics in the long form of metrics.table.evaluate.
+
+    Returns
+    -------
+    list of Verdict
+    """
     found = []
     for row in table[(table["axis"] == NONE) & (table["selection"] == ALL)]:
         metric = str(row["metric"])
@@ -49,14 +75,17 @@ def verdicts(table: Table) -> list[Verdict]:
 
 
 def _no_worse(metric: str, gain: float, sigma: float) -> bool:
+    """Whether the method is not significantly worse than the reference."""
     return gain > -SIGMAS * sigma
 
 
 def _better(metric: str, gain: float, sigma: float) -> bool:
+    """Whether the method is significantly better than the reference."""
     return gain > SIGMAS * sigma
 
 
 def _alike(metric: str, gain: float, sigma: float) -> bool:
+    """Whether the method and the reference are equally good."""
     return abs(gain) < ALIKE.get(metric, ALIKE_OTHERS) + SIGMAS * sigma
 
 
@@ -66,4 +95,4 @@ CLAIMS = {
     ("one", "psf_unaware", "single_field"): ("one: psf_unaware like single_field", _alike),
     ("one", "psf_aware", "single_field"): ("one: psf_aware like single_field", _alike),
 }
-"""Test set, method and reference -> the claim and how it is judged."""
+"""Test set, method and reference -> the claim and how it is tested."""

@@ -1,4 +1,4 @@
-"""Score models, SEP and the physical bound side by side on one test store."""
+"""The evaluation of models, SEP and the physical bound on one test store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from npecat_sim.store.reader import Batch, Store
 from npecat_train.model import TileModel
 
 N_EXAMPLES = 8
-"""Images that are shown."""
+"""Number of images that are shown, the first of the store."""
 
 RECORDED = ("npecat", "torch", "numpy", "scipy", "sep")
-"""Packages whose versions stand in the tables."""
+"""Packages whose versions are written to the tables."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Evaluation:
     Parameters
     ----------
     table : Table
-        One row a number, see metrics.table.COLUMNS.
+        One row per number, see metrics.table.COLUMNS.
     settings : dict
         What was evaluated: the digest of the store, versions, and the settings of the models.
     predictions : dict
@@ -52,21 +52,35 @@ class Evaluation:
         return tables.overall_text(self.table)
 
     def write(self, directory: Path | str) -> list[Path]:
-        """Write tables, figures, examples and a report into a folder; returns their paths.
+        """Write tables, figures, examples and a report into a folder.
 
-        Examples are judged by the last method.
+        Parameters
+        ----------
+        directory : Path or str
+            Folder, which is made if it is missing.
+
+        Returns
+        -------
+        list of Path
+            The files. The examples show what the last method predicts.
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        written = tables.write(self.table, directory, self.settings)
+        written = tables.write(self.table, directory, settings=self.settings)
         drawn = metric_figures.draw(self.table, directory)
         method = list(self.predictions)[-1]
         detections = self.predictions[method].detections
         examples, residuals = [directory / f"{n}_{method}.png" for n in ("examples", "residuals")]
-        example_figure(self.examples, detections, examples)
-        residual_figure(self.examples, detections, residuals)
+        example_figure(self.examples, detections, path=examples)
+        residual_figure(self.examples, detections, path=residuals)
         report = write_report(
-            self.table, self.settings, drawn, examples, residuals, method, directory
+            self.table,
+            self.settings,
+            drawn=drawn,
+            examples=examples,
+            residuals=residuals,
+            method=method,
+            directory=directory,
         )
         return [*written, *drawn, examples, residuals, report]
 
@@ -101,7 +115,7 @@ def evaluate_store(
     Raises
     ------
     NpecatError
-        If a model was trained on another encoding of images, or no source is bright enough.
+        If a model was trained on images with another encoding, or no source is bright enough.
     """
     truth = Truth(store.catalog())
     settings: dict[str, Any] = {
@@ -110,16 +124,16 @@ def evaluate_store(
         "n_resamples": N_RESAMPLES,
         "versions": {package: version(package) for package in RECORDED},
     }
-    known = references(store, cache, workers)
+    known = references(store, cache, workers=workers)
     threshold = best_class_threshold(known.sep, truth.catalog)
     settings["sep"] = {"class_threshold_mag": round(threshold, 4)}
     predictions = {"SEP": Prediction(known.sep.classify(threshold))}
     settings["networks"] = {}
     for method, model in models.items():
-        predictions[method] = predict_store(model, store, truth, label=f"predict {method}")
+        predictions[method] = predict_store(model, store, truth=truth, label=f"predict {method}")
         settings["networks"][method] = {
             "checkpoint_sha256": model.weights_sha256,
             **model.settings.to_json(),
         }
-    table = evaluate(truth, predictions, truth.bound(known.flux_sigma), name)
+    table = evaluate(truth, predictions, bound=truth.bound(known.flux_sigma), test_set=name)
     return Evaluation(table, settings, predictions, store.batch(slice(0, N_EXAMPLES)))

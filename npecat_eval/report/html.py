@@ -1,4 +1,4 @@
-"""One HTML page of an evaluation that stands alone: tables, figures and settings inside it."""
+"""An evaluation as one HTML file, with tables, figures and settings inside it."""
 
 import json
 from base64 import b64encode
@@ -13,7 +13,7 @@ from npecat_eval.report.wide_tables import WideTable, wide_tables
 from npecat_sim.io.storage import replacing
 
 N_HEADLINE = 4
-"""Wide tables that are shown at once; the others are folded away."""
+"""Number of wide tables that are shown at first; the others are collapsed."""
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
@@ -29,6 +29,7 @@ th:first-child, td:first-child { text-align: left; }
 pre { background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: 0.8rem; }
 summary { cursor: pointer; margin: 0.5rem 0; }
 """
+"""CSS of the page."""
 
 READING = (
     "Detections are matched to true sources by least total distance, pairs beyond one pixel "
@@ -37,6 +38,7 @@ READING = (
     "what physics allows: the Cramer-Rao flux error of a source whose shape and place are known, "
     "and a detector that finds every source of SNR &gt; 5."
 )
+"""How to read the tables."""
 
 EXAMPLES = (
     "Simulated test images. Open marks are true sources, crosses what {method} found; circles and "
@@ -47,21 +49,40 @@ RESIDUALS = (
     "one, since a catalog holds no shapes: the others leave rings and lobes. Stars and sky should "
     "leave nothing but noise."
 )
+"""Captions of the images."""
 
 
 def write_report(
     table: Table,
     settings: dict[str, Any],
+    *,
     drawn: list[Path],
     examples: Path,
     residuals: Path,
     method: str,
     directory: Path,
 ) -> Path:
-    """Write report.html of one test set; the same input, the same bytes.
+    """Write report.html of one test set; the same input gives the same bytes.
 
-    table: long form. settings: as in tables.write. drawn: what figures.draw wrote into the
-    directory. examples, residuals: PNGs of images judged by ``method``.
+    Parameters
+    ----------
+    table : Table
+        Metrics in the long form of metrics.table.evaluate.
+    settings : dict
+        See tables.write.
+    drawn : list of Path
+        Figures in the directory, from metric_figures.draw.
+    examples, residuals : Path
+        PNGs of images and of their residuals.
+    method : str
+        The method whose predictions these show.
+    directory : Path
+        Folder to write to.
+
+    Returns
+    -------
+    Path
+        The file.
     """
     test_set = str(table["test_set"][0])
     tables = wide_tables(table)
@@ -72,7 +93,7 @@ def write_report(
         "<h2>Figures</h2>",
     ]
     for kind in FIGURES:
-        path = figure_path(directory, kind, test_set, "png")
+        path = figure_path(directory, kind, test_set=test_set, suffix="png")
         if path in drawn:
             parts.append(_figure(path, kind.caption))
     parts += [
@@ -100,10 +121,12 @@ def write_report(
 
 
 def _table(wide: WideTable) -> str:
+    """A wide table with its title."""
     return f"<h3>{escape(wide.title)}</h3>{_cells(wide)}"
 
 
 def _cells(wide: WideTable) -> str:
+    """The cells of a wide table, which scrolls if it is too wide for the page."""
     header, *rows = wide.cells
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join(
@@ -113,6 +136,7 @@ def _cells(wide: WideTable) -> str:
 
 
 def _figure(path: Path, caption: str) -> str:
+    """A PNG inside the page, with its caption."""
     content = b64encode(path.read_bytes()).decode("ascii")
     return (
         f'<figure><img alt="{escape(path.stem)}" src="data:image/png;base64,{content}">'

@@ -1,4 +1,4 @@
-"""Figures 4 to 9 of the paper, and two more of calibration, from the table of metrics alone."""
+"""Figures 4 to 9 of the paper, and two more of calibration, made from the table of metrics."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,17 @@ from npecat_eval.report.wide_tables import unique
 
 @dataclass(frozen=True)
 class FigureKind:
-    """name: of the file. draw: the rows of one test set -> a figure. caption: how to read it."""
+    """A figure that can be drawn for any test set.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    draw : callable
+        Draws the figure from the rows of one test set.
+    caption : str
+        How to read the figure.
+    """
 
     name: str
     draw: Callable[[Table], Figure]
@@ -58,20 +68,20 @@ FIGURES = (
     ),
     FigureKind(
         "figure7_roc",
-        panels.by_selection("roc", MATCHED, FALSE_POSITIVE_RATE, panels.finish_roc),
+        panels.by_selection("roc", MATCHED, axis=FALSE_POSITIVE_RATE, finish=panels.finish_roc),
         "Galaxies that are called galaxies against stars that are called galaxies, as the "
         "threshold on P(galaxy) moves. Nearer to the upper left corner is better.",
     ),
     FigureKind(
         "figure8_coverage",
-        panels.by_selection("flux_coverage", TILES, LEVEL, panels.finish_coverage),
+        panels.by_selection("flux_coverage", TILES, axis=LEVEL, finish=panels.finish_coverage),
         "Share of true fluxes inside the central credible interval of each probability, at the "
         "true tiles; tenths by estimated magnitude. Above the diagonal intervals are too wide, "
         "below it too narrow.",
     ),
     FigureKind(
         "figure8_pit",
-        panels.by_selection("flux_pit", TILES, PIT, panels.finish_pit),
+        panels.by_selection("flux_pit", TILES, axis=PIT, finish=panels.finish_pit),
         "Histogram of the flux posterior's cdf at the truth. Flat is exact; a hump means too wide, "
         "a bowl too narrow, a slope biased.",
     ),
@@ -87,32 +97,55 @@ FIGURES = (
         "The same against the signal-to-noise ratio of the true source (Appendix A).",
     ),
 )
+"""All figures, in the order of the paper."""
 
 
 def draw(table: Table, directory: Path) -> list[Path]:
     """Write each figure of FIGURES for each test set as PNG and PDF.
 
-    table: long form, from evaluate.evaluate, of one or of many test sets. Figures for which no
-    method has the numbers are left out.
+    Parameters
+    ----------
+    table : Table
+        Metrics in the long form of metrics.table.evaluate, of one or more test sets.
+    directory : Path
+        Folder to write to.
+
+    Returns
+    -------
+    list of Path
+        The files. Figures for which no method has numbers are left out.
     """
     written = []
     plain = table[table["reference"] == TRUTH]
     for test_set in unique(plain["test_set"]):
         for kind, figure in drawn_figures(plain[plain["test_set"] == test_set]):
             for suffix in NO_STAMP:
-                written.append(figure_path(directory, kind, test_set, suffix))
+                written.append(figure_path(directory, kind, test_set=test_set, suffix=suffix))
                 with matplotlib.rc_context(PRINT):
                     save_figure(figure, written[-1])
     return written
 
 
-def figure_path(directory: Path, kind: FigureKind, test_set: str, suffix: str) -> Path:
-    """Where a figure of a test set lies."""
+def figure_path(directory: Path, kind: FigureKind, *, test_set: str, suffix: str) -> Path:
+    """The file of a figure of a test set."""
     return directory / f"{kind.name}_{test_set}.{suffix}"
 
 
 def drawn_figures(table: Table) -> Iterator[tuple[FigureKind, Figure]]:
-    """The figures of one test set; table: its rows of reference TRUTH."""
+    """Draw the figures of one test set for which there are numbers.
+
+    Parameters
+    ----------
+    table : Table
+        Its rows of reference TRUTH, in long form.
+
+    Yields
+    ------
+    kind : FigureKind
+        What the figure shows.
+    figure : Figure
+        The figure.
+    """
     for kind in FIGURES:
         with matplotlib.rc_context(PRINT):
             figure = kind.draw(table)

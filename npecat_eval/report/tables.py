@@ -1,6 +1,6 @@
-"""The metrics as files for machines and for people.
+"""Metrics as files: ECSV, Markdown and LaTeX.
 
-All functions take the long-form table of evaluate.evaluate, of one or of many test sets.
+All functions take metrics in the long form of metrics.table.evaluate, of one or more test sets.
 """
 
 from pathlib import Path
@@ -15,23 +15,38 @@ from npecat_eval.report.wide_tables import TITLES, WideTable, by_method, unique,
 from npecat_sim.io.storage import replacing
 
 DIGITS = 6
-"""Significant ones: more than any sigma resolves, few enough to be the same on every machine."""
+"""Significant digits: more than any sigma needs, few enough to be equal on every machine."""
 
 LATEX = str.maketrans({"±": r"$\pm$", "%": r"\%", "_": r"\_", "<": "$<$", "&": r"\&", "#": r"\#"})
+"""Characters to replace in a cell of a LaTeX table."""
 
 
 def rounded(table: Table) -> Table:
-    """A copy with all numbers to DIGITS digits."""
+    """A copy of the table with all numbers rounded to DIGITS significant digits."""
     copy = table.copy()
     for name in ("low", "high", "value", "sigma"):
         copy[name][:] = [float(f"{number:.{DIGITS}g}") for number in table[name]]
     return copy
 
 
-def write(table: Table, directory: Path, settings: dict[str, Any]) -> list[Path]:
-    """Write metrics.ecsv (long form), metrics.md and metrics.tex; same input, same bytes.
+def write(table: Table, directory: Path, *, settings: dict[str, Any]) -> list[Path]:
+    """Write metrics.ecsv (long form), metrics.md and metrics.tex.
 
-    settings: what the numbers depend on, such as digests of store and checkpoints; plain values.
+    The same input gives the same bytes.
+
+    Parameters
+    ----------
+    table : Table
+        Metrics in long form.
+    directory : Path
+        Folder to write to.
+    settings : dict
+        What the numbers depend on, such as digests of store and checkpoints, as plain values.
+
+    Returns
+    -------
+    list of Path
+        The files.
     """
     long_form = rounded(table)
     long_form.meta = settings
@@ -45,7 +60,7 @@ def write(table: Table, directory: Path, settings: dict[str, Any]) -> list[Path]
 
 
 def markdown(table: Table) -> str:
-    """The wide tables of every test set."""
+    """The wide tables of every test set, as Markdown."""
     lines = ["# Metrics", "", "Each value ± one sigma (bootstrap over images)."]
     for test_set, tables in _by_test_set(table):
         lines += ["", f"## Test set `{test_set}`"]
@@ -62,7 +77,7 @@ def latex(table: Table) -> str:
     blocks = ["% Each value with one sigma (bootstrap over images)."]
     for test_set, tables in _by_test_set(table):
         for wide in tables:
-            header, *rows = (" & ".join(c.translate(LATEX) for c in row) for row in wide.cells)
+            header, *rows = [" & ".join(c.translate(LATEX) for c in row) for row in wide.cells]
             caption = f"{wide.title}. Test set {test_set}.".translate(LATEX)
             blocks.append(
                 "\\begin{table}\n\\centering\n"
@@ -76,13 +91,13 @@ def latex(table: Table) -> str:
 
 
 def overall_text(table: Table) -> str:
-    """The headline metrics of every test set, in columns for the terminal."""
+    """The main metrics of every test set, in columns for the terminal."""
     plain = table[
         (table["reference"] == TRUTH) & (table["axis"] == NONE) & (table["selection"] == ALL)
     ]
     blocks = []
     for test_set in unique(plain["test_set"]):
-        cells = by_method("", plain[plain["test_set"] == test_set], TITLES).cells
+        cells = by_method("", plain[plain["test_set"] == test_set], metrics=TITLES).cells
         cells[0][0] = f"test set {test_set}"
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         for row in cells:
@@ -93,5 +108,6 @@ def overall_text(table: Table) -> str:
 
 
 def _by_test_set(table: Table) -> list[tuple[str, list[WideTable]]]:
+    """Name of each test set and its wide tables."""
     names = unique(np.asarray(table["test_set"]))
     return [(name, wide_tables(table[table["test_set"] == name])) for name in names]

@@ -1,8 +1,8 @@
-"""Tables for the terminal."""
+"""Text tables for the terminal."""
 
 
 def columns_text(header: list[str], rows: list[list[str]]) -> str:
-    """Cells in columns, the first to the left and the others to the right."""
+    """Align cells in columns, the first column to the left and the others to the right."""
     widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
     lines = []
     for first, *others in (header, *rows):

@@ -1,7 +1,8 @@
-"""The long-form table of metrics as tables to read: a column a method, a row a bin or a metric."""
+"""Metrics as wide tables for readers, made from the long form of metrics.table.evaluate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.table import Row, Table
@@ -18,7 +19,7 @@ TITLES = {
     "star_galaxy_accuracy": "Star/galaxy accuracy",
     "flux_error_percent": "Flux error (%)",
 }
-"""The headline: metrics in the order of the columns."""
+"""The main metrics in the order of their columns: name -> title."""
 
 DETAILS = {
     "flux_bias_percent": "Flux bias (%)",
@@ -27,8 +28,10 @@ DETAILS = {
     "auc": "Star/galaxy AUC",
     "nll": "NLL (nats an image)",
 }
+"""More metrics of the same sources: name -> title."""
 
 FACTORS = {f"nll_{name}": name for name in ("source", "position", "type", "flux")}
+"""Negative log-likelihoods of the factors of the posterior: name -> title."""
 
 BY_SELECTION = {
     "count_ratio": "Expected over true number of sources",
@@ -37,23 +40,44 @@ BY_SELECTION = {
     "true_count_slope": "Slope of true on expected number of sources in an image",
     "auc": "Star/galaxy AUC",
 }
+"""Metrics with a table of their own, which has a column for each selection: name -> title."""
 
-LEAST_SIGMA = 1e-9
-"""Anything smaller is the rounding of floating point."""
+MIN_SIGMA = 1e-9
+"""A smaller sigma is rounding error."""
 
 SHOWN_LEVELS = (0.5, 0.6, 0.8, 0.9, 0.95)
+"""Probabilities of the credible intervals in the tables of coverage."""
 
 
 @dataclass(frozen=True)
 class WideTable:
-    """title: of the table. cells: a header row, then the others; the first column names the row."""
+    """A table to read.
+
+    Parameters
+    ----------
+    title : str
+        Of the table.
+    cells : list of list of str
+        A header row, then the other rows; the first column holds the names of the rows.
+    """
 
     title: str
     cells: list[list[str]]
 
 
 def wide_tables(table: Table) -> list[WideTable]:
-    """All tables of one test set; table: the long form of that set alone."""
+    """All wide tables of one test set.
+
+    Parameters
+    ----------
+    table : Table
+        Metrics of that test set in long form.
+
+    Returns
+    -------
+    list of WideTable
+        Tables without values are left out.
+    """
     plain = table[table["reference"] == TRUTH]
     overall = plain[(plain["axis"] == NONE) & (plain["selection"] == ALL)]
     tables = [
@@ -81,7 +105,21 @@ def wide_tables(table: Table) -> list[WideTable]:
 
 
 def by_method(title: str, table: Table, *, metrics: dict[str, str]) -> WideTable:
-    """A row a method and a column a metric; metrics that no method has are left out."""
+    """A table with a row for each method and a column for each metric.
+
+    Parameters
+    ----------
+    title : str
+        Of the table.
+    table : Table
+        Rows of the long form, at most one for each method and metric.
+    metrics : dict of str to str
+        Metric -> title of its column; metrics that no method has are left out.
+
+    Returns
+    -------
+    WideTable
+    """
     present = {m: name for m, name in metrics.items() if m in set(table["metric"])}
     rows = [["Method", *present.values()]]
     for method in unique(table["method"]):
@@ -92,7 +130,19 @@ def by_method(title: str, table: Table, *, metrics: dict[str, str]) -> WideTable
 
 
 def by_bin(title: str, table: Table) -> WideTable:
-    """A row a bin and a column a method."""
+    """A table with a row for each bin and a column for each method.
+
+    Parameters
+    ----------
+    title : str
+        Of the table.
+    table : Table
+        Rows of the long form of one metric and axis.
+
+    Returns
+    -------
+    WideTable
+    """
     methods = unique(table["method"])
     rows = [["Bin", *methods]]
     by = [
@@ -104,26 +154,27 @@ def by_bin(title: str, table: Table) -> WideTable:
 
 
 def unique(column: np.ndarray) -> list[str]:
-    """Values of a column in the order of their first place."""
+    """The different values of a column, in the order in which they first appear."""
     return list(dict.fromkeys(map(str, column)))
 
 
 def cell(value: float, sigma: float) -> str:
-    """Value ± sigma with two digits of sigma; a dash where there is no value."""
+    """A value ± its sigma, with two digits of the sigma; a dash if there is no value."""
     if not np.isfinite(value):
         return "-"
     if not np.isfinite(sigma):
         return f"{value:.3f}"
-    decimals = 3 if sigma < LEAST_SIGMA else max(0, 1 - int(np.floor(np.log10(sigma))))
+    decimals = 3 if sigma < MIN_SIGMA else max(0, 1 - int(np.floor(np.log10(sigma))))
     return f"{value:.{decimals}f} ± {sigma:.{decimals}f}"
 
 
-def _cells(table: Table, key: Callable[[Row], object]) -> dict:
+def _cells(table: Table, key: Callable[[Row], object]) -> dict[Any, str]:
+    """The value and sigma of each row as text, by a key of the row."""
     return {key(row): cell(row["value"], row["sigma"]) for row in table}
 
 
 def _differences(table: Table) -> list[WideTable]:
-    """Paired differences of methods, a row a pair."""
+    """Paired differences of methods, a row for each pair."""
     pairs = table[(table["reference"] != TRUTH) & (table["selection"] == ALL)]
     named = pairs.copy()
     named["method"] = [f"{row['method']} - {row['reference']}" for row in pairs]
@@ -134,7 +185,7 @@ def _differences(table: Table) -> list[WideTable]:
 
 
 def _by_selection(title: str, table: Table, metric: str) -> WideTable:
-    """A row a method and a column a selection."""
+    """A table with a row for each method and a column for each selection."""
     of_metric = table[(table["metric"] == metric) & (table["axis"] == NONE)]
     selections = [ALL, BRIGHTEST, FAINTEST]
     rows = [["Method", *selections]]
@@ -145,7 +196,7 @@ def _by_selection(title: str, table: Table, metric: str) -> WideTable:
 
 
 def _coverage(table: Table, parameter: str, sources: str) -> WideTable:
-    """A row a method and selection, a column a level."""
+    """A table with a row for each method and selection, and a column for each level."""
     chosen = (
         (table["metric"] == f"{parameter}_coverage")
         & (table["sources"] == sources)

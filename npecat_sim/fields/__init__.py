@@ -1,1 +1,4 @@
-"""PSF, sky and detector of survey fields, as tables, files and statistics; imports io, model."""
+"""PSF, sky and detector of survey fields, as tables, files and statistics.
+
+It imports io and model.
+"""

@@ -1,7 +1,7 @@
 """A field library: the fields a user imported from SDSS, in one FITS file.
 
-HDU 0: NPECAT = 'fields', FORMAT, SKYMAPS (the number of maps). HDU 1: table FIELDS, a row a
-field. Then two images a sky map: its grid, with RUN, CAMCOL, FIELD, Y0, X0 and STEP, and its
+HDU 0: NPECAT = 'fields', FORMAT, SKYMAPS (the number of maps). HDU 1: table FIELDS, one row per
+field. Then two images per sky map: its grid, with RUN, CAMCOL, FIELD, Y0, X0 and STEP, and its
 calibration vector (see table.SkyMap).
 """
 
@@ -17,8 +17,11 @@ from npecat_sim.io.storage import replacing
 from npecat_sim.model.psf import PARAMETERS
 
 FORMAT = 1
+"""Version of the layout."""
 
 PSF_UNITS = dict(zip(PARAMETERS, ("pixel", "pixel", "pixel", None, None, None), strict=True))
+"""Column of a PSF parameter -> its unit."""
+
 SCALAR_UNITS = dict(
     zip(
         SCALARS,
@@ -26,12 +29,27 @@ SCALAR_UNITS = dict(
         strict=True,
     )
 )
+"""Column of a FieldTable's scalar -> its unit."""
 
-REMAKE = "make it anew with: npecat fields import photoField-*.fits -o LIBRARY"
+REMAKE = "make it again with: npecat fields import photoField-*.fits -o LIBRARY"
+"""What to do about a bad library, for error messages."""
 
 
 def save_library(table: FieldTable, path: Path) -> None:
-    """Write a library; the same fields give the same bytes. Refuses unphysical fields."""
+    """Write a library; the same fields give the same bytes.
+
+    Parameters
+    ----------
+    table : FieldTable
+        The fields.
+    path : Path
+        The file to make or replace.
+
+    Raises
+    ------
+    NpecatError
+        If a field is unphysical or the file cannot be written.
+    """
     table.check(str(path))
     primary = fits.PrimaryHDU()
     primary.header["NPECAT"] = ("fields", "field library of npecat")
@@ -66,9 +84,23 @@ def save_library(table: FieldTable, path: Path) -> None:
 
 
 def load_library(path: Path) -> FieldTable:
-    """The fields of a library.
+    """Read the fields of a library.
 
-    Raises NpecatError, naming file, row, column and fix, unless it is a whole, physical library.
+    Parameters
+    ----------
+    path : Path
+        A file of save_library.
+
+    Returns
+    -------
+    FieldTable
+        The fields, with ``source`` "library".
+
+    Raises
+    ------
+    NpecatError
+        If the file is missing, incomplete, of another kind or unphysical; the message names the
+        file, the row, the column and the fix.
     """
     if not Path(path).is_file():
         raise NpecatError(f"{path}: there is no such field library; {REMAKE}")
@@ -78,13 +110,13 @@ def load_library(path: Path) -> FieldTable:
             raise NpecatError("this is no field library")
         if header.get("FORMAT") != FORMAT:
             raise NpecatError(f"FORMAT is {header.get('FORMAT')}, this npecat reads {FORMAT}")
-        fields = data_at(hdus, 1, fits.BinTableHDU)
+        fields = data_at(hdus, 1, kind=fits.BinTableHDU)
         identity = identities(fields)
         row_of = rows_of(identity, [f"row {row}" for row in range(len(identity))])
         sky_maps = {}
         for index in range(2, 2 + 2 * header["SKYMAPS"], 2):
-            grid = data_at(hdus, index, fits.ImageHDU)
-            calibration = data_at(hdus, index + 1, fits.ImageHDU)
+            grid = data_at(hdus, index, kind=fits.ImageHDU)
+            calibration = data_at(hdus, index + 1, kind=fits.ImageHDU)
             about = hdus[index].header
             owner = tuple(about[name] for name in IDENTITY)
             if owner not in row_of:
@@ -110,12 +142,46 @@ def load_library(path: Path) -> FieldTable:
 
 
 def identities(table: fits.FITS_rec) -> np.ndarray:
-    """int32 (row, 3): run, camera column and field of every row."""
+    """Run, camera column and field of every row of a table.
+
+    Parameters
+    ----------
+    table : FITS_rec
+        A table with the columns IDENTITY.
+
+    Returns
+    -------
+    ndarray
+        int32 (row, 3).
+
+    Raises
+    ------
+    NpecatError
+        If a column is missing or of another type.
+    """
     return np.stack([column(table, name, dtype=np.int32) for name in IDENTITY], axis=1)
 
 
 def rows_of(identity: np.ndarray, source_of: list[str]) -> dict[tuple[int, ...], int]:
-    """(run, camcol, field) -> row; NpecatError, naming both sources, where a field comes twice."""
+    """Row of each field, after a check that no field comes twice.
+
+    Parameters
+    ----------
+    identity : ndarray
+        int32 (row, 3): run, camera column and field.
+    source_of : list of str
+        Where each row comes from, for the message.
+
+    Returns
+    -------
+    dict of tuple to int
+        (run, camcol, field) -> row.
+
+    Raises
+    ------
+    NpecatError
+        If a field comes twice; the message names both sources.
+    """
     row_of: dict[tuple[int, ...], int] = {}
     for row, key in enumerate(map(tuple, identity.tolist())):
         if key in row_of:
@@ -128,4 +194,5 @@ def rows_of(identity: np.ndarray, source_of: list[str]) -> dict[tuple[int, ...],
 
 
 def field_name(key: tuple[int, ...]) -> str:
+    """Name of the field (run, camcol, field) for messages, such as "field 94/1/12"."""
     return "field " + "/".join(map(str, key))

@@ -1,10 +1,10 @@
 """A compact statistical description of SDSS fields, so that simulating needs no survey file.
 
-Fields fall into strata: those of one camera column of one run, apart by whether the fit of the
-PSF's wing succeeded. Inside a stratum every variable has its table of quantiles, and a Gaussian
-copula (Nelsen 2006, section 2.3) carries the correlations: correlated normals become uniforms, the
-uniforms become values. What lies in sdss_fields.json is what ``npecat fields fit``
-makes of SDSS's photoField files 94/1, 2583/2 and 3900/6.
+Fields are divided into strata by run, by camera column and by whether the fit of the PSF's wing
+succeeded. Inside a stratum every variable has its table of quantiles, and a Gaussian copula
+(Nelsen 2006, section 2.3) describes the correlations: correlated normal variates become uniform
+ones, and these become values. ``npecat fields fit`` made sdss_fields.json from SDSS's photoField
+files 94/1, 2583/2 and 3900/6.
 """
 
 import json
@@ -19,63 +19,85 @@ from scipy import special, stats
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import SCALARS, FieldTable
-from npecat_sim.model.psf import PARAMETERS, Psf
+from npecat_sim.model.psf import PARAMETERS, RADII, Psf
 
 VARIABLES = (*PARAMETERS, *SCALARS)
 """Order of the columns of every array here; units as in FieldTable."""
 
-N_RADII = 3
-"""The first of PARAMETERS are radii."""
-
 WINGLESS_P0 = 1e-5
-"""Where SDSS's fit of the wing failed, p0 is 1e-7; where it succeeded, about 0.01."""
+"""Minimum p0 of a fitted wing. SDSS has 1e-7 where the fit failed, else about 0.01."""
 
 KNOTS = 33
-"""Quantiles a variable: the piecewise linear law then errs by at most 1/32, typically 0.003."""
+"""Quantiles per variable: the piecewise linear law errs by at most 1/32, typically by 0.003."""
 
 SHRINKAGE = 0.01
-"""Share of the identity in a copula's correlation: keeps it positive definite with few fields."""
+"""Share of the identity in a correlation matrix, which keeps it positive definite."""
 
 DEFAULT_FIELDS = 500
-"""Fields of prior ``many`` (Patel et al. 2025)."""
+"""Number of fields of prior ``many`` (Patel et al. 2025)."""
 
 DEFAULT_SEED, HELD_OUT_SEED = 0, 1
-"""Any two numbers; others make other priors ``many`` and ``held_out``."""
+"""Seeds of the fields of priors ``many`` and ``held_out``; any two numbers will do."""
 
 
 def has_wing(psf: np.ndarray) -> np.ndarray:
-    """bool (n,): whether SDSS's fit of the PSF's wing succeeded; psf: (n, 6)."""
-    return psf[:, PARAMETERS.index("p0")] >= WINGLESS_P0
+    """Whether SDSS's fit of the PSF's wing succeeded.
+
+    Parameters
+    ----------
+    psf : ndarray
+        float64 (field, 6), see psf.PARAMETERS.
+
+    Returns
+    -------
+    ndarray
+        bool (field,).
+    """
+    found: np.ndarray = psf[:, PARAMETERS.index("p0")] >= WINGLESS_P0
+    return found
 
 
 def values_of(table: FieldTable) -> np.ndarray:
-    """float64 (n, len(VARIABLES)) of a table of n fields."""
+    """All variables of a table: float64 (field, VARIABLES)."""
     return np.column_stack([table.psf, *(getattr(table, name) for name in SCALARS)])
 
 
 def default_fields() -> FieldTable:
-    """The fields of prior ``many`` where the user names no library."""
+    """The fields of prior ``many`` if the user names no library."""
     return draw_fields(DEFAULT_FIELDS, DEFAULT_SEED)
 
 
 def held_out_fields() -> FieldTable:
-    """As many fields that prior ``many`` never draws from; their camera column is 1."""
+    """As many fields again, none of them in prior ``many``; their camera column is 1."""
     fields = draw_fields(DEFAULT_FIELDS, HELD_OUT_SEED)
     return replace(fields, identity=fields.identity + np.array([0, 1, 0], dtype=np.int32))
 
 
 def embedded_description() -> dict[str, Any]:
-    """The description that the package carries."""
+    """The description of SDSS's fields that comes with the package."""
     file = resources.files("npecat_sim.fields") / "sdss_fields.json"
-    return json.loads(file.read_text())
+    description: dict[str, Any] = json.loads(file.read_text())
+    return description
 
 
 def typical_psf(width: float) -> Psf:
-    """The PSF that SDSS would have at a width at half maximum, in pixels.
+    """The typical PSF of SDSS at a given FWHM.
 
-    One number fixes the scale of a PSF but not its shape. The shape here, radii over the width,
-    beta, b and p0, has the medians of the fields of prior ``many`` whose wing was fitted. With
-    it instead of a field's own PSF the flux that fits a star best errs by -0.6 % in the median,
+    Parameters
+    ----------
+    width : float
+        FWHM, pixels.
+
+    Returns
+    -------
+    Psf
+        The PSF of this FWHM.
+
+    Notes
+    -----
+    One number fixes the scale of a PSF but not its shape. The shape here (radii over the FWHM,
+    beta, b and p0) is the median of the fields of prior ``many`` whose wing was fitted. If it
+    replaces a field's own PSF, the best-fitting flux of a star errs by -0.6 % in the median, and
     by -8 to +2 % in nine of ten fields.
     """
     return _typical_shape().scaled(width)
@@ -83,19 +105,32 @@ def typical_psf(width: float) -> Psf:
 
 @cache
 def _typical_shape() -> Psf:
-    """A PSF of unit width at half maximum."""
+    """The PSF of median shape, with an FWHM of 1."""
     fields = default_fields().psf
     fields = fields[has_wing(fields)]
-    fields[:, :N_RADII] /= np.array([Psf.of(parameters).fwhm for parameters in fields])[:, None]
+    fields[:, : len(RADII)] /= np.array([Psf.of(parameters).fwhm for parameters in fields])[:, None]
     shape = np.median(fields, axis=0)
-    shape[:N_RADII] /= Psf.of(shape).fwhm
+    shape[: len(RADII)] /= Psf.of(shape).fwhm
     return Psf.of(shape)
 
 
-def draw_fields(n: int, seed: int, description: dict[str, Any] | None = None) -> FieldTable:
-    """n fields of the description, the embedded one by default; field k is named 0/0/k.
+def draw_fields(n: int, seed: int, *, description: dict[str, Any] | None = None) -> FieldTable:
+    """Draw synthetic fields from a description.
 
-    Values have single precision, as in SDSS's files, and sigma1 < sigma2.
+    Parameters
+    ----------
+    n : int
+        Number of fields.
+    seed : int
+        Seed of the draw.
+    description : dict, optional
+        A description as of fit_description; the embedded one by default.
+
+    Returns
+    -------
+    FieldTable
+        Field k has the identity (0, 0, k). Values have single precision, as in SDSS's files, and
+        sigma1 < sigma2.
     """
     strata = (description or embedded_description())["strata"]
     weight = np.array([stratum["fields"] for stratum in strata], dtype=np.float64)
@@ -116,7 +151,7 @@ def draw_fields(n: int, seed: int, description: dict[str, Any] | None = None) ->
 
 
 def _draw_stratum(stratum: dict[str, Any], n: int, generator: np.random.Generator) -> np.ndarray:
-    """float64 (n, len(VARIABLES)); fields with sigma1 >= sigma2 are drawn again."""
+    """Fields of one stratum: float64 (n, VARIABLES); sigma1 >= sigma2 is drawn again."""
     n_varying = len(stratum["correlation"])
     factor = np.linalg.cholesky(np.reshape(stratum["correlation"], (n_varying, n_varying)))
     varying = iter(special.ndtr(factor @ generator.standard_normal((n_varying, n))))
@@ -129,19 +164,40 @@ def _draw_stratum(stratum: dict[str, Any], n: int, generator: np.random.Generato
             else np.interp(next(varying), np.linspace(0, 1, len(quantile)), quantile)
         )
     values = values.astype(np.float32).astype(np.float64)
-    swapped = values[:, 0] >= values[:, 1]
+    swapped = _swapped(values)
     if swapped.any():
         values[swapped] = _draw_stratum(stratum, int(swapped.sum()), generator)
     return values
 
 
-def fit_description(table: FieldTable) -> dict[str, Any]:
-    """The description of a table of real fields.
+def _swapped(psf: np.ndarray) -> np.ndarray:
+    """Whether sigma1 >= sigma2: bool (n,). The columns begin with PARAMETERS."""
+    swapped: np.ndarray = psf[:, PARAMETERS.index("sigma1")] >= psf[:, PARAMETERS.index("sigma2")]
+    return swapped
 
-    Raises NpecatError on unphysical fields, sigma1 >= sigma2 among them.
+
+def fit_description(table: FieldTable) -> dict[str, Any]:
+    """Describe a table of real fields.
+
+    Parameters
+    ----------
+    table : FieldTable
+        Fields of SDSS.
+
+    Returns
+    -------
+    dict
+        The content of sdss_fields.json: "about", and "strata" with the run, the camera column,
+        whether the wing was fitted, the number of fields, the quantiles and the correlations of
+        each stratum.
+
+    Raises
+    ------
+    NpecatError
+        If a field is unphysical, or its sigma1 is not below its sigma2.
     """
     table.check("fields to describe")
-    swapped = np.flatnonzero(table.psf[:, 0] >= table.psf[:, 1])
+    swapped = np.flatnonzero(_swapped(table.psf))
     if len(swapped):
         run, camcol, field = table.identity[swapped[0]]
         raise NpecatError(
@@ -164,7 +220,7 @@ def fit_description(table: FieldTable) -> dict[str, Any]:
 
 
 def _fit_stratum(members: np.ndarray) -> dict[str, Any]:
-    """Quantiles of each variable, one where it is constant, and the copula of the others."""
+    """Quantiles of each variable, one if it is constant, and the copula of the others."""
     is_constant = (members == members[0]).all(axis=0)
     quantiles = {}
     for name, column, constant in zip(VARIABLES, members.T, is_constant, strict=True):
@@ -179,7 +235,7 @@ def _fit_stratum(members: np.ndarray) -> dict[str, Any]:
 
 
 def description_text(description: dict[str, Any]) -> str:
-    """JSON with each list of numbers on one line."""
+    """The description as JSON, with each list of numbers on one line."""
     text = json.dumps(description, indent=1)
     numbers = re.compile(r"\[[^][{}]*\]")
     return numbers.sub(lambda match: " ".join(match[0].split()), text) + "\n"

@@ -1,4 +1,4 @@
-"""Survey fields: the PSF, sky and detector that images are simulated under.
+"""Survey fields: the PSF, sky and detector with which images are simulated.
 
 A field is drawn independently of the catalog, p(z) p(background, PSF).
 """
@@ -19,20 +19,29 @@ SKY_SPAN = (0.004, 0.045)
 """Fractional change of the sky across a field: 0.4 % is field 94/1/12, 4.5 % is 1000/1/100."""
 
 IDENTITY = ("RUN", "CAMCOL", "FIELD")
-"""What tells one field from another, as SDSS's files name it."""
+"""Columns that identify a field, by their names in SDSS's files."""
 
 SCALARS = ("fwhm", "sky", "gain", "dark_variance", "nmgy_per_count")
-"""Columns of a FieldTable that hold one positive number a field."""
+"""Columns of a FieldTable that hold one positive number per field."""
 
 
 @dataclass(frozen=True)
 class SkyMap:
-    """The sky that SDSS's pipeline subtracted from a frame, on the coarse grid it fitted.
+    """The sky that SDSS's pipeline subtracted from a frame, on the coarse grid of its fit.
 
-    grid: float32 (row, column), counts per pixel. Pixel (y, x) of the frame lies at grid
-    position (y0 + step y, x0 + step x). calibration: float32 (column of the frame,), nanomaggies
-    per count; it jumps by 0.05 % between neighbouring columns (half an electron of sky), so it
-    cannot be reduced to the grid.
+    Pixel (y, x) of the frame lies at grid position (y0 + step y, x0 + step x).
+
+    Parameters
+    ----------
+    grid : ndarray
+        float32 (row, column), counts per pixel.
+    calibration : ndarray
+        float32 (column of the frame,), nanomaggies per count. It jumps by 0.05 % between
+        neighbouring columns (half an electron of sky), so it cannot be reduced to the grid.
+    y0, x0 : float
+        Grid position of the first pixel.
+    step : float
+        Grid cells per pixel.
     """
 
     grid: np.ndarray
@@ -41,15 +50,43 @@ class SkyMap:
     x0: float
     step: float
 
-    def cut(self, top: int, left: int, shape: tuple[int, int]) -> np.ndarray:
-        """float64 of the given shape (y, x), nanomaggies per pixel, from pixel (top, left) on."""
+    def cut(self, top: int, left: int, *, shape: tuple[int, int]) -> np.ndarray:
+        """The sky of a rectangle of the frame.
+
+        Parameters
+        ----------
+        top, left : int
+            First row and first column of the rectangle, pixels of the frame.
+        shape : tuple of int
+            Pixels (y, x).
+
+        Returns
+        -------
+        ndarray
+            float64 (y, x), nanomaggies per pixel.
+        """
         height, width = shape
         rows = _interpolate(self.grid, self.y0 + self.step * (top + np.arange(height)))
         counts = _interpolate(rows.T, self.x0 + self.step * (left + np.arange(width))).T
-        return counts * self.calibration[left : left + width]
+        sky: np.ndarray = counts * self.calibration[left : left + width]
+        return sky
 
     def check(self, where: str, shape: tuple[int, int] = FIELD_SHAPE) -> None:
-        """Raise NpecatError, naming ``where`` and the value, unless it covers such a frame."""
+        """Raise NpecatError unless the map is physical and covers a frame.
+
+        Parameters
+        ----------
+        where : str
+            Name of the map, with which the message begins.
+        shape : tuple of int, optional
+            Pixels (y, x) of the frame.
+
+        Raises
+        ------
+        NpecatError
+            If a value is not finite and positive, or the grid is too small; the message names the
+            value.
+        """
         if self.grid.ndim != 2 or self.calibration.shape != shape[1:]:
             raise NpecatError(
                 f"{where}: grid has shape {self.grid.shape} and calibration "
@@ -74,25 +111,42 @@ class SkyMap:
 
 
 def _interpolate(grid: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """float64 (position, column): rows of a grid between its nodes, constant beyond the ends."""
+    """Rows of a grid between its nodes, constant beyond the ends: float64 (position, column)."""
     inside = np.clip(position, 0, len(grid) - 1)
     node = np.minimum(inside.astype(int), len(grid) - 2)
     share = (inside - node)[:, None]
-    return (1 - share) * grid[node] + share * grid[node + 1]
+    rows: np.ndarray = (1 - share) * grid[node] + share * grid[node + 1]
+    return rows
 
 
 @dataclass(frozen=True)
 class FieldTable:
     """Properties of n fields, r band.
 
-    identity: int32 (n, 3), SDSS run, camera column and field; run 0 marks a synthetic field.
-    psf: float64 (n, 6), see psf.PARAMETERS. fwhm: float64 (n,) arcsec, SDSS's PSF_WIDTH.
-    sky: float64 (n,) nanomaggies / arcsec^2. gain: float64 (n,) electrons per count.
-    dark_variance: float64 (n,) counts^2. nmgy_per_count: float64 (n,).
-    sky_maps: row of a field -> its SkyMap, for fields whose frame file is known.
-    source: where the fields come from: "one", "embedded" (the description in the package) or
-    "library" (imported by the user). irregularity: the largest rms departure of a PSF from the
-    circular profile, as a share of its peak (irregular_psf.py).
+    Parameters
+    ----------
+    identity : ndarray
+        int32 (n, 3), SDSS run, camera column and field; run 0 marks a synthetic field.
+    psf : ndarray
+        float64 (n, 6), see psf.PARAMETERS.
+    fwhm : ndarray
+        float64 (n,), arcsec, SDSS's PSF_WIDTH.
+    sky : ndarray
+        float64 (n,), nanomaggies per arcsec^2.
+    gain : ndarray
+        float64 (n,), electrons per count.
+    dark_variance : ndarray
+        float64 (n,), counts^2.
+    nmgy_per_count : ndarray
+        float64 (n,), nanomaggies per count.
+    sky_maps : dict of int to SkyMap
+        Row of a field -> its sky map, for fields whose frame file is known.
+    source : str
+        Where the fields come from: "one", "embedded" (the description in the package) or
+        "library" (imported by the user).
+    irregularity : float
+        Maximum rms departure of a PSF from the circular profile, as a share of its peak (see
+        psf_irregularity).
     """
 
     identity: np.ndarray
@@ -111,16 +165,17 @@ class FieldTable:
 
     @property
     def electrons_per_nmgy(self) -> np.ndarray:
-        """float64 (n,): electrons that one nanomaggy yields."""
-        return self.gain / self.nmgy_per_count
+        """Electrons per nanomaggy: float64 (n,)."""
+        electrons: np.ndarray = self.gain / self.nmgy_per_count
+        return electrons
 
     def psf_of(self, row: int) -> Psf:
-        """The PSF of one field."""
+        """The PSF of the field in a row."""
         return Psf.of(self.psf[row])
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every column and sky map: names the exact content of the table."""
+        """SHA-256 of all columns and sky maps, which identifies the content of the table."""
         content = sha256()
         for name in ("identity", "psf", *SCALARS):
             content.update(np.ascontiguousarray(getattr(self, name)).tobytes())
@@ -131,13 +186,24 @@ class FieldTable:
         return content.hexdigest()
 
     def take(self, rows: np.ndarray) -> "FieldTable":
-        """The given rows, in the given order; rows: integers (m,)."""
+        """A table of the given rows in the given order; rows: integers (m,)."""
         columns = {name: getattr(self, name)[rows] for name in ("identity", "psf", *SCALARS)}
         maps = {new: self.sky_maps[old] for new, old in enumerate(rows) if old in self.sky_maps}
         return replace(self, **columns, sky_maps=maps)
 
     def check(self, where: str) -> None:
-        """Raise NpecatError, naming ``where``, the row and the column, on unphysical values."""
+        """Raise NpecatError if the table is empty or a value is unphysical.
+
+        Parameters
+        ----------
+        where : str
+            Name of the table, with which the message begins.
+
+        Raises
+        ------
+        NpecatError
+            The message names the row and the column.
+        """
         if len(self) == 0:
             raise NpecatError(f"{where} holds no field; import at least one")
         check_parameters(self.psf, where)
@@ -152,25 +218,42 @@ class FieldTable:
         for row, sky_map in self.sky_maps.items():
             sky_map.check(f"{where}, row {row}, sky map")
 
-    def background(self, row: int, size: int, generator: np.random.Generator) -> np.ndarray:
-        """float32 (size, size), nanomaggies per pixel: the sky at a random place of a field.
+    def background(self, row: int, size: int, *, generator: np.random.Generator) -> np.ndarray:
+        """Draw the sky of an image at a random place of a field.
 
-        Cut from the field's sky map where there is one; else the field's sky with a gradient
-        of random direction whose change across the field is log-uniform in SKY_SPAN.
+        It is cut from the field's sky map if there is one. Otherwise it is the field's sky with a
+        gradient of random direction, whose change across the field is log-uniform in SKY_SPAN.
+
+        Parameters
+        ----------
+        row : int
+            Row of the field in the table.
+        size : int
+            Pixels along each side of the image.
+        generator : numpy.random.Generator
+            Source of the random numbers.
+
+        Returns
+        -------
+        ndarray
+            float32 (size, size), axes (y, x), nanomaggies per pixel.
         """
-        place = generator.random(2)  # of the cut in the field, axes (y, x)
+        place = generator.random(2)  # of the image in the field, axes (y, x)
         if row in self.sky_maps:
             top, left = (place * (np.array(FIELD_SHAPE) - size + 1)).astype(int)
-            return self.sky_maps[row].cut(top, left, (size, size)).astype(np.float32)
+            return self.sky_maps[row].cut(top, left, shape=(size, size)).astype(np.float32)
         span = SKY_SPAN[0] * (SKY_SPAN[1] / SKY_SPAN[0]) ** generator.random()
         direction = 2 * np.pi * generator.random()
-        offset = (place - 0.5) * FIELD_SHAPE
+        y, x = (place - 0.5) * FIELD_SHAPE
         pixel = np.arange(size) - (size - 1) / 2
         level = self.sky[row] * PIXEL_SCALE**2
         slope = level * span / max(FIELD_SHAPE)
-        rows = slope * np.sin(direction) * (offset[0] + pixel)
-        columns = slope * np.cos(direction) * (offset[1] + pixel)
-        return np.add.outer((level + rows).astype(np.float32), columns.astype(np.float32))
+        along_y = slope * np.sin(direction) * (y + pixel)
+        along_x = slope * np.cos(direction) * (x + pixel)
+        sky: np.ndarray = np.add.outer(
+            (level + along_y).astype(np.float32), along_x.astype(np.float32)
+        )
+        return sky
 
 
 SINGLE_FIELD = FieldTable(

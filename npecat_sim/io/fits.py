@@ -1,4 +1,4 @@
-"""Open FITS files that may be packed, cut short, malformed or hostile, and say what is wrong."""
+"""Open FITS files that may be compressed, cut short, malformed or hostile, with clear errors."""
 
 import bz2
 import gzip
@@ -18,14 +18,14 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.io.fits_layout import check_layout
 
 MAX_BYTES = 200_000_000
-"""Most bytes of a file once unpacked, 16 SDSS frames; a few packed kB may unpack to as many GB."""
+"""Maximum bytes of a decompressed file, 16 SDSS frames; a few compressed kB may expand to GB."""
 
 UNPACK: dict[bytes, Callable[[IO[bytes]], Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open}
-"""First two bytes of a packed file -> what unpacks it and verifies its checksum."""
+"""First two bytes of a compressed file -> function that decompresses and verifies it."""
 
 UNREADABLE = (
     OSError,  # not there, not FITS, a wrong checksum
-    EOFError,  # packed and cut short
+    EOFError,  # compressed and cut short
     zlib.error,
     AstropyUserWarning,  # cut short, or a header that cannot be read
     fits.VerifyError,
@@ -37,14 +37,30 @@ UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""What unpacking and astropy raise on a file that is malformed or cut short."""
+"""What decompression and astropy raise on a file that is malformed or cut short."""
 
 
 @contextmanager
 def open_fits(path: Path, fix: str) -> Iterator[fits.HDUList]:
-    """The open file; all that is wrong with it becomes an NpecatError "path: problem; fix".
+    """Open a FITS file whose layout has been checked (see fits_layout).
 
-    Its layout has been checked before it is given (see fits_layout).
+    Parameters
+    ----------
+    path : Path
+        Path of the file, which may be compressed with gzip or bzip2.
+    fix : str
+        What the user can do about a bad file; the error message ends with it.
+
+    Yields
+    ------
+    HDUList
+        The open file.
+
+    Raises
+    ------
+    NpecatError
+        If anything is wrong with the file, also where the code in the ``with`` block finds it;
+        the message is "path: problem; fix".
     """
     try:
         with warnings.catch_warnings(), Path(path).open("rb") as file:
@@ -64,7 +80,7 @@ def open_fits(path: Path, fix: str) -> Iterator[fits.HDUList]:
 
 
 def _unpacked(file: IO[bytes]) -> IO[bytes]:
-    """The file, or where it is packed what it holds; NpecatError where that is too much."""
+    """The file, decompressed if need be; NpecatError if it holds more than MAX_BYTES."""
     start = file.read(2)
     file.seek(0)
     content = io.BytesIO(UNPACK[start](file).read(MAX_BYTES + 1)) if start in UNPACK else file
@@ -73,33 +89,74 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
     return content
 
 
-def data_at(hdus: fits.HDUList, index: int, kind: type) -> np.ndarray:
-    """Data of an HDU of the given kind; NpecatError, naming the HDU, where there is none."""
+def data_at(hdus: fits.HDUList, index: int, *, kind: type) -> np.ndarray:
+    """Data of an HDU of a given kind.
+
+    Parameters
+    ----------
+    hdus : HDUList
+        The open file.
+    index : int
+        Index of the HDU, from 0.
+    kind : type
+        Class of astropy.io.fits that the HDU must have, such as ``ImageHDU``.
+
+    Returns
+    -------
+    ndarray
+        Pixels (y, x) of an image, or a FITS_rec of a table.
+
+    Raises
+    ------
+    NpecatError
+        If the HDU is missing, empty or of another kind; the message names the HDU.
+    """
     if index >= len(hdus):
         raise NpecatError(f"HDU {index} is missing, the file ends before it")
     if not isinstance(hdus[index], kind) or hdus[index].data is None:
         raise NpecatError(f"HDU {index} holds no {kind.__name__.removesuffix('HDU')}")
-    return hdus[index].data
+    data: np.ndarray = hdus[index].data
+    return data
 
 
 def column(
     table: fits.FITS_rec,
     name: str,
+    *,
     shape: tuple[int | None, ...] = (),
     dtype: type = np.float64,
 ) -> np.ndarray:
-    """Column of a table, (row, *shape), None standing for any length.
+    """Column of a table, with its shape and type checked.
 
-    Raises NpecatError, naming the column, where it is missing or of another shape or type.
+    Parameters
+    ----------
+    table : FITS_rec
+        The table.
+    name : str
+        Name of the column.
+    shape : tuple of int or None, optional
+        Shape of the entry of one row; None stands for any length.
+    dtype : type, optional
+        Type of the result, to which the column must be convertible without change of kind.
+
+    Returns
+    -------
+    ndarray
+        dtype (row, *shape).
+
+    Raises
+    ------
+    NpecatError
+        If the column is missing or of another shape or type; the message names the column.
     """
     if name not in table.names:
         raise NpecatError(f"column {name} is missing")
     values = np.asarray(table[name])
     cell = values.shape[1:]
-    fits_shape = len(cell) == len(shape) and all(
+    has_shape = len(cell) == len(shape) and all(
         wanted in (None, length) for wanted, length in zip(shape, cell, strict=True)
     )
-    if not (fits_shape and np.can_cast(values.dtype, dtype, "same_kind")):
+    if not (has_shape and np.can_cast(values.dtype, dtype, "same_kind")):
         raise NpecatError(
             f"column {name} holds {values.dtype.name} of shape {cell} a row, "
             f"not {np.dtype(dtype).name} of shape {shape}"

@@ -1,8 +1,8 @@
-"""One writer a store: a lock file beside it, held by the process that writes.
+"""One writer per store: a lock file beside it, held by the process that writes.
 
-On this machine the kernel holds the lock for the open file (flock, also over NFS) and lets go
-when the process ends however it ends, so no lock is ever stale; the text in the file only says
-who holds it. On an object store the lock is a Lease.
+On this machine the kernel holds the lock for the open file (flock, also over NFS) and releases it
+when the process ends for any reason, so no lock is ever stale; the text in the file only names
+the holder. On an object store the lock is a Lease.
 """
 
 import errno
@@ -24,28 +24,46 @@ class Lock(Protocol):
     """A lock that is held."""
 
     def check(self) -> None:
-        """Raise NpecatError if it is no longer held."""
+        """Raise NpecatError if the lock is no longer held."""
 
 
 def locked(store: Location) -> AbstractContextManager[Lock]:
-    """Hold the store as its only writer; the lock file is ``train.lock`` beside ``train.zarr``.
+    """Hold a store as its only writer for the time of a ``with`` block.
 
-    Raises NpecatError, naming the holder, if another process holds it. The lock file stays behind
-    empty: deleting it would let a waiting process lock a file that no longer has a name.
+    The lock file is ``train.lock`` beside ``train.zarr``. It stays behind empty: if it were
+    deleted, a waiting process could lock a file that no longer has a name.
+
+    Parameters
+    ----------
+    store : Path or UPath
+        Path of the store.
+
+    Returns
+    -------
+    context manager
+        Its ``with`` statement gives the Lock.
+
+    Raises
+    ------
+    NpecatError
+        On entry, if another process holds the lock; the message names the holder.
     """
     path = store.with_suffix(".lock")
     if isinstance(path, Path):
         return _flocked(path, store)
-    return leased(path, store, _identity())
+    return leased(path, store, identity=_identity())
 
 
 class _KernelLock:
+    """A lock that the kernel holds as long as the process lives."""
+
     def check(self) -> None:
-        """Held as long as the process lives."""
+        """Do nothing: the lock cannot be lost."""
 
 
 @contextmanager
 def _flocked(path: Path, store: Location) -> Iterator[Lock]:
+    """Hold a local lock file; NpecatError, naming the holder, if another process holds it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
@@ -72,5 +90,6 @@ def _flocked(path: Path, store: Location) -> Iterator[Lock]:
 
 
 def _identity() -> str:
+    """Process, machine and present time, for the message that other processes show."""
     now = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
     return f"process {os.getpid()} on {socket.gethostname()} since {now}"

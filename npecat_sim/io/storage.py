@@ -1,4 +1,4 @@
-"""Files, on this machine or on an object store, that are there whole or not at all."""
+"""Files, on this machine or on an object store, that exist complete or not at all."""
 
 import errno
 import json
@@ -18,10 +18,10 @@ Location = Path | UPath
 """A file or folder: a Path on this machine, a UPath at s3://bucket/key."""
 
 PARTIAL = ".partial"
-"""Ending of a local file that is not whole; a killed process leaves one behind."""
+"""Ending of a local file that is not complete; a killed process leaves one behind."""
 
 REQUESTS_AT_ONCE = 32
-"""An object store takes 10-50 ms to answer, however little is asked."""
+"""Requests to an object store at the same time; each takes 10-50 ms, however small it is."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,7 +30,20 @@ Result = TypeVar("Result")
 def location(text: str) -> Location:
     """The place that a user named: a local path or s3://bucket/key.
 
-    Raises NpecatError for another protocol, and where the library that speaks to S3 is missing.
+    Parameters
+    ----------
+    text : str
+        A local path, or a URL.
+
+    Returns
+    -------
+    Path or UPath
+        The place; nothing is opened.
+
+    Raises
+    ------
+    NpecatError
+        For another protocol than s3, or if s3fs is not installed.
     """
     protocol, separator, _ = text.partition("://")
     if not separator:
@@ -48,7 +61,7 @@ def location(text: str) -> Location:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What reading and writing may raise: OSError, and what S3's library adds to it."""
+    """The exceptions of reading and writing: OSError and the base class of S3's library."""
     library = sys.modules.get("botocore.exceptions")
     return (OSError, library.BotoCoreError) if library else (OSError,)
 
@@ -60,7 +73,7 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def reading(path: Location) -> Iterator[None]:
-    """Turn a failure to reach ``path``, but not that no file is there, into an NpecatError."""
+    """Turn a failure to read ``path`` into an NpecatError, but not the absence of a file."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -84,9 +97,22 @@ def writing(path: Location) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; what was written takes its place in one step.
+    """A temporary path beside ``path``, which is renamed to ``path`` at the end of the block.
 
-    Raises NpecatError where it cannot be written.
+    Parameters
+    ----------
+    path : Path
+        The file to make or replace in one step.
+
+    Yields
+    ------
+    Path
+        The temporary path to write to.
+
+    Raises
+    ------
+    NpecatError
+        If the file cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
@@ -99,9 +125,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write(path: Location, content: bytes) -> None:
-    """Write a file in one step, and the folders that it lies in.
+    """Write a file in one step, and make the folders above it.
 
-    Raises NpecatError where it cannot be written.
+    Parameters
+    ----------
+    path : Path or UPath
+        The file to make or replace.
+    content : bytes
+        The whole content.
+
+    Raises
+    ------
+    NpecatError
+        If the file cannot be written.
     """
     if isinstance(path, Path):
         with replacing(path) as partial:
@@ -113,27 +149,53 @@ def write(path: Location, content: bytes) -> None:
 
 
 def write_json(path: Location, content: Any) -> None:
-    """Write JSON in one step."""
+    """Write JSON in one step; raises NpecatError if the file cannot be written."""
     write(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def read(path: Location, start: int = 0, stop: int | None = None) -> bytes:
-    """The bytes of a file from ``start`` to ``stop``, fewer where it ends before.
+def read(path: Location, *, start: int = 0, stop: int | None = None) -> bytes:
+    """The bytes of a file from ``start`` to ``stop``.
 
-    Raises FileNotFoundError, and see failures.
+    Parameters
+    ----------
+    path : Path or UPath
+        The file.
+    start : int, optional
+        First byte, from 0.
+    stop : int, optional
+        One past the last byte; the whole rest by default.
+
+    Returns
+    -------
+    bytes
+        Fewer bytes if the file ends before ``stop``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file. For other errors see failures.
     """
     if isinstance(path, Path):
         with path.open("rb", buffering=0) as file:
             file.seek(start)
             return file.read(-1 if stop is None else stop - start)
     part = {"start": start, "end": stop} if start or stop else {}
-    return path.fs.cat_file(path.path, **part)
+    content: bytes = path.fs.cat_file(path.path, **part)
+    return content
 
 
 def sizes(folder: Location) -> dict[str, int]:
-    """Path relative to the folder -> bytes, of every file below it; asks in one listing.
+    """Sizes of all files below a folder, from one listing.
 
-    A file in the folder's place is listed as "".
+    Parameters
+    ----------
+    folder : Path or UPath
+        The folder, which need not exist.
+
+    Returns
+    -------
+    dict of str to int
+        Path relative to the folder -> bytes. If ``folder`` is a file, its key is "".
     """
     place = UPath(folder)
     try:
@@ -145,7 +207,15 @@ def sizes(folder: Location) -> dict[str, int]:
 
 
 def remove(folder: Location, names: Iterable[str]) -> None:
-    """Delete files below a folder."""
+    """Delete files below a folder.
+
+    Parameters
+    ----------
+    folder : Path or UPath
+        The folder.
+    names : iterable of str
+        Paths relative to the folder.
+    """
     place = UPath(folder)
     paths = [(place / name).path for name in names]
     if paths:
@@ -153,7 +223,20 @@ def remove(folder: Location, names: Iterable[str]) -> None:
 
 
 def at_once(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The function of every item, in order, many of them computed at the same time."""
+    """Apply a function to every item in REQUESTS_AT_ONCE threads.
+
+    Parameters
+    ----------
+    function : callable
+        Called with one item, from several threads.
+    items : iterable
+        The items.
+
+    Yields
+    ------
+    object
+        The results in the order of the items.
+    """
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         try:
             yield from pool.map(function, items)

@@ -1,1 +1,4 @@
-"""The random variables of the forward model: streams, catalogs, PSFs; no files. Imports units."""
+"""The random variables of the forward model: streams, catalogs and PSFs.
+
+Of npecat_sim it imports only errors and units; it touches no files.
+"""

@@ -7,7 +7,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Column:
-    """One property of a source: its name, stored type, unit and meaning."""
+    """One property of a source.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    dtype : str
+        NumPy type in which it is stored.
+    unit : str
+        Unit, empty for a number without one.
+    description : str
+        Meaning, as in the attributes of a store.
+    """
 
     name: str
     dtype: str
@@ -28,15 +40,20 @@ COLUMNS = (
     Column("bulge_half_light_radius", "float32", "arcsec", "along the major axis, galaxies only"),
     Column("snr", "float32", "", "signal-to-noise ratio, Appendix A of the paper"),
 )
+"""All columns of a catalog, in the order of the stores."""
 
 
 @dataclass(frozen=True)
 class Catalog:
     """Sources of many images, padded to a common capacity.
 
-    count: int32 (image,), the number of sources of each image.
-    columns: name -> array (image, capacity), see COLUMNS; entries at or beyond ``count`` are
-    padding (NaN, or false for ``is_galaxy``), as are the shapes of stars.
+    Parameters
+    ----------
+    count : ndarray
+        int32 (image,), the number of sources of each image.
+    columns : dict of str to ndarray
+        Name -> array (image, capacity), with the types and units of COLUMNS. Entries at or beyond
+        ``count`` are padding (NaN, or false for ``is_galaxy``), and so are the shapes of stars.
     """
 
     count: np.ndarray
@@ -47,12 +64,12 @@ class Catalog:
 
     @property
     def present(self) -> np.ndarray:
-        """bool (image, capacity): true where there is a source."""
+        """Whether there is a source: bool (image, capacity)."""
         capacity = self.columns["x"].shape[1]
         return np.arange(capacity) < self.count[:, None]
 
     def sources(self, image: int) -> dict[str, np.ndarray]:
-        """The sources of one image: name -> array (source,)."""
+        """The sources of one image: name -> array (source,), see COLUMNS."""
         return {name: column[image, : self.count[image]] for name, column in self.columns.items()}
 
     def flat(self) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """The six-parameter circular PSF of SDSS: two Gaussians and a power-law wing.
 
-Parameters stand everywhere in the order of PARAMETERS; radii are in pixels. SDSS fits the profile
-to stars as they were recorded, so it holds the pixel response already: images are point samples
+Parameters are everywhere in the order of PARAMETERS; radii are in pixels. SDSS fits the profile
+to stars as they were recorded, so it includes the pixel response already: images are point samples
 of it and nothing is convolved with the pixel again.
 """
 
@@ -16,21 +16,27 @@ from scipy.optimize import brentq
 from npecat_sim.errors import NpecatError
 from npecat_sim.units import PIXEL_SCALE
 
-PARAMETERS = ("sigma1", "sigma2", "sigmap", "beta", "b", "p0")
+RADII = ("sigma1", "sigma2", "sigmap")
+"""Names of the parameters that are radii."""
+
+PARAMETERS = (*RADII, "beta", "b", "p0")
+"""Names of the parameters; class Psf describes them."""
 
 CALIBRATION_RADIUS = 7.43 / PIXEL_SCALE
-"""Pixels: SDSS calibrates fluxes to an aperture of 7.43 arcsec; the PSF holds unit flux there."""
+"""Pixels: SDSS calibrates fluxes to an aperture of 7.43 arcsec; the PSF has unit flux there."""
 
 MINIMUM = np.array([0.0, 0.0, 0.0, 2.0, 0.0, 0.0])
-"""Of each parameter; a wing with beta <= 2 has infinite flux."""
+"""Minimum of each parameter; a wing with beta <= 2 has infinite flux."""
 
 EXCLUSIVE = np.array([True, True, True, True, False, False])
-"""Whether a parameter must exceed its minimum."""
+"""Whether each parameter must exceed its minimum."""
 
 
 @dataclass(frozen=True)
 class Psf:
-    """The light of a star at the distance r from its centre, with unit flux within 7.43 arcsec.
+    """The profile of a star's light, with unit flux within 7.43 arcsec.
+
+    At the distance r from the centre of the star
 
     PSF(r) = (exp(-r^2 / 2 sigma1^2) + b exp(-r^2 / 2 sigma2^2)
     + p0 (1 + r^2 / (beta sigmap^2))^(-beta/2)) / norm
@@ -61,12 +67,22 @@ class Psf:
 
     @classmethod
     def of(cls, parameters: Iterable[float]) -> Self:
-        """The PSF of six numbers in the order of PARAMETERS, unchecked."""
+        """The PSF of six numbers in the order of PARAMETERS, without a check."""
         return cls(*map(float, parameters))
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """The PSF of six numbers with commas or blanks between them.
+
+        Parameters
+        ----------
+        text : str
+            Six numbers in the order of PARAMETERS.
+
+        Returns
+        -------
+        Psf
+            The PSF.
 
         Raises
         ------
@@ -84,7 +100,7 @@ class Psf:
 
     @property
     def parameters(self) -> np.ndarray:
-        """float64 (6,), in the order of PARAMETERS."""
+        """All six numbers in the order of PARAMETERS: float64 (6,)."""
         return np.array(astuple(self))
 
     def check(self, where: str) -> None:
@@ -93,9 +109,9 @@ class Psf:
 
     @cached_property
     def component_fluxes(self) -> np.ndarray:
-        """float64 (3,): flux of the core, the second Gaussian and the wing.
+        """Fluxes of the core, the second Gaussian and the wing: float64 (3,).
 
-        Together they hold unit flux within CALIBRATION_RADIUS; their sum exceeds 1 by the flux
+        Together they have unit flux within CALIBRATION_RADIUS; their sum exceeds 1 by the flux
         beyond it.
         """
         radius2 = CALIBRATION_RADIUS**2
@@ -108,7 +124,8 @@ class Psf:
                 1 - (1 + radius2 / (self.beta * self.sigmap**2)) ** (1 - self.beta / 2),
             ]
         )
-        return total / inside.sum()
+        fluxes: np.ndarray = total / inside.sum()
+        return fluxes
 
     def profile(self, radius: np.ndarray) -> np.ndarray:
         """Share of a star's flux in a pixel.
@@ -127,34 +144,36 @@ class Psf:
         second = self.b * np.exp(-(radius**2) / (2 * self.sigma2**2))
         wing = self.p0 * (1 + radius**2 / (self.beta * self.sigmap**2)) ** (-self.beta / 2)
         scale = self.component_fluxes[0] / (2 * np.pi * self.sigma1**2)
-        return scale * (core + second + wing)
+        share: np.ndarray = scale * (core + second + wing)
+        return share
 
     def scaled(self, factor: float) -> Self:
         """The PSF with all its radii `factor` times as large."""
-        radii = {name: getattr(self, name) * factor for name in PARAMETERS[:3]}
+        radii = {name: getattr(self, name) * factor for name in RADII}
         return replace(self, **radii)
 
     @cached_property
     def fwhm(self) -> float:
-        """Width of the profile at half of its peak, pixels.
+        """Full width at half maximum of the profile, pixels.
 
-        SDSS's own PSF_WIDTH is the width of a Gaussian with as many effective pixels, 4 to 25 %
-        more.
+        SDSS's own PSF_WIDTH is the width of a Gaussian with as many effective pixels, which is 4
+        to 25 % larger.
         """
         peak = self.profile(np.zeros(()))
         beyond = 10 * max(self.sigma1, self.sigma2, self.sigmap)
-        return 2 * brentq(lambda radius: self.profile(radius) - peak / 2, 0, beyond)
+        radius: float = brentq(lambda radius: self.profile(radius) - peak / 2, 0, beyond)
+        return 2 * radius
 
 
 def check_parameters(parameters: np.ndarray, where: str) -> None:
-    """Refuse parameters that describe no PSF.
+    """Raise NpecatError if parameters describe no PSF.
 
     Parameters
     ----------
     parameters : ndarray
-        (..., 6), in the order of PARAMETERS.
+        float64 (6,) or (row, 6), in the order of PARAMETERS.
     where : str
-        What they are of, for the message.
+        The object or file that has the parameters, for the message.
 
     Raises
     ------

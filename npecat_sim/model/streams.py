@@ -14,10 +14,11 @@ from numpy.random.bit_generator import ISeedSequence
 from npecat_sim.errors import NpecatError
 
 SPLITS = ("train", "validation", "test")
+"""Names of the stores of a data set; the order is part of the streams."""
 
 
 class Purpose(IntEnum):
-    """What the numbers of a stream are for; adding a purpose leaves the other streams alone."""
+    """Use of the numbers of a stream; a new purpose does not change the other streams."""
 
     CATALOG = 0
     FIELD = 1
@@ -28,17 +29,36 @@ class Purpose(IntEnum):
 
 
 def check_seed(seed: int) -> None:
-    """Raise NpecatError if the seed is not in [0, 2^64)."""
+    """Raise NpecatError if a seed is not in [0, 2^64)."""
     if not 0 <= seed < 2**64:
         raise NpecatError(
             f"the seed {seed} is outside [0, 2^64); give a non-negative seed", parameters=("seed",)
         )
 
 
-def stream(seed: int, split: str, index: int, purpose: Purpose) -> np.random.Generator:
-    """The generator that belongs to one image and purpose.
+def stream(seed: int, split: str, *, index: int, purpose: Purpose) -> np.random.Generator:
+    """The random generator of one image and purpose.
 
-    Raises NpecatError if the seed is not in [0, 2^64).
+    Parameters
+    ----------
+    seed : int
+        Seed of the store, in [0, 2^64).
+    split : str
+        One of SPLITS.
+    index : int
+        Index of the image in the split.
+    purpose : Purpose
+        Use of the numbers.
+
+    Returns
+    -------
+    numpy.random.Generator
+        At the start of its stream.
+
+    Raises
+    ------
+    NpecatError
+        If the seed is out of its range.
     """
     check_seed(seed)
     key = np.array([seed, SPLITS.index(split) * 256 + purpose], dtype=np.uint64)
@@ -47,12 +67,15 @@ def stream(seed: int, split: str, index: int, purpose: Purpose) -> np.random.Gen
 
 
 class _Key(ISeedSequence):
-    """Hands Philox its key. Given as ``key`` it takes three times as long: Philox then draws a
-    seed from the operating system as well, only to drop it."""
+    """The key of a Philox generator, passed as its seed.
 
-    def __init__(self, key: np.ndarray):
+    The argument ``key`` of Philox would take three times as long, since Philox then also draws a
+    seed from the operating system, which it does not use.
+    """
+
+    def __init__(self, key: np.ndarray) -> None:
         self._key = key
 
     def generate_state(self, n_words: int, dtype: Any = np.uint64) -> np.ndarray:
-        """The key, two words of 64 bits, which is all that Philox asks for."""
+        """The key, the two words of 64 bits that Philox needs."""
         return self._key

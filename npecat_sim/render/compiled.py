@@ -1,22 +1,24 @@
-"""Noiseless images of sources, compiled: what render.draw_sources draws, 20 times faster.
+"""Noiseless images of sources, compiled: those of galsim_renderer, about 20 times faster.
 
-Every profile here is even and its transform G(k) = F(k) P(k) (galaxy times PSF) is known, so a
-galaxy's image at the offset (u, v) from its centre is a sum over one quadrant of wavenumbers,
+Every profile here is even and its transform G(k) = F(k) P(k) (galaxy times PSF) is known. So the
+image of a galaxy at the offset (u, v) from its centre is a sum over one quadrant of wavenumbers,
 
     I(u, v) = 1/(2 pi^2) sum w_p w_q [ (G(p, q) + G(p, -q)) cos(p u) cos(q v)
                                      - (G(p, q) - G(p, -q)) sin(p u) sin(q v) ],
 
-that is two pairs of small matrix products. The nodes p and q are the midpoint rule in a smooth
-variable: close together near zero, where wide wings live, wider beyond. A galaxy gets as many
-nodes as its size, flux and place ask for. Stars are the PSF itself at the pixel centres.
+that is two pairs of small matrix products. The nodes p and q are those of the midpoint rule in a
+smooth variable: close together near zero, where the transforms of wide wings are, and wider
+beyond. The number of nodes depends on the size, flux and place of the galaxy. Stars are the PSF
+itself at the pixel centres.
 
-All compiled code is in this file, since numba's cache would not notice a change in another.
-tests/test_compiled.py holds it to render.draw_sources: the largest pixel error of an image is
-0.0024 sky sigma at the median and 0.006 at most, needles and giants included.
+All compiled code is in this file, since numba's cache would not notice a change in another file.
+tests/sim/test_compiled.py compares it with galsim_renderer.draw_sources: the largest pixel error
+of an image is 0.0024 sky sigma at the median and 0.006 at most, also for very thin and very large
+galaxies.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -27,24 +29,27 @@ from npecat_sim.render.profiles import (
     DE_VAUCOULEURS_CENTRE,
     EXPONENTIAL_CENTRE,
     EXPONENTIAL_SCALE,
+    PsfModel,
+    Table,
     de_vaucouleurs_transform,
     psf_model,
 )
 from npecat_sim.units import PIXEL_SCALE
 
 CUT = 0.0015
-"""Sky sigmas: where the core, second Gaussian, wing, disk and bulge of a source are each cut."""
+"""Level, in sky sigma, at which each part of a source is cut: core to wing, disk and bulge."""
 
 SPECTRAL_CUT = 3.0
-"""In units of CUT, a bound on the light left out beyond the last node. The bound is several times
-too high: at 1 the errors are the same within 0.0001 sky sigma, at 30 they are four times larger."""
+"""Bound on the light beyond the last node, in units of CUT; see docs/log.md, compiled renderer."""
 
 LOCALITY = 12.0
-"""Detail of wavenumber k is taken to reach LOCALITY / k from where it arises. At 8 a thin galaxy
-of 3,000 nanomaggies under a sharp PSF errs by 0.07 sky sigma, at 6 by 0.3."""
+"""Detail of wavenumber k reaches LOCALITY / k pixels; see docs/log.md, compiled renderer."""
 
 MARGIN = 3.0
-"""Core sigmas added to that reach; without them the same galaxy errs by 0.2."""
+"""Core sigmas added to that reach; see docs/log.md, compiled renderer."""
+
+RADII = ("disk_half_light_radius", "bulge_half_light_radius")
+"""Columns in arcsec."""
 
 SHAPE = (
     "disk_fraction",
@@ -54,14 +59,23 @@ SHAPE = (
     "bulge_half_light_radius",
     "bulge_axis_ratio",
 )
+"""Columns of the shape of a galaxy, in the order in which _draw takes them."""
 
-# Contraction of a * b + c is the only liberty: sums keep their order, so results do not depend
-# on threads or on the batch.
+# Of the fast-math options only the contraction of a * b + c is allowed: sums keep their order, so
+# results do not depend on threads or on the batch.
 _jit = numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
 
 
 class Ellipse(NamedTuple):
-    """A galaxy component: flux in nanomaggies, half-light semi-axes in pixels."""
+    """A disk or bulge.
+
+    Parameters
+    ----------
+    flux : float
+        Flux, nanomaggies.
+    major, minor : float
+        Half-light semi-axes, pixels.
+    """
 
     flux: float
     major: float
@@ -69,15 +83,15 @@ class Ellipse(NamedTuple):
 
 
 @_jit
-def _window(centre, reach, size):
+def _window(centre: float, reach: float, size: int) -> tuple[int, int]:
     """First pixel and one past the last within ``reach`` of ``centre``, inside the image."""
     first = max(0, math.ceil(centre - reach))
     return first, max(first, min(size, math.floor(centre + reach) + 1))
 
 
 @_jit
-def _psf_reach(point, flux, cut):
-    """Pixels at which the last of the PSF's components falls below ``cut`` nanomaggies."""
+def _psf_reach(point: PsfModel, flux: float, cut: float) -> float:
+    """Distance in pixels at which all of the PSF's components are below ``cut`` nanomaggies."""
     reach = 0.0
     for part in range(2):
         excess = flux * point.centre[part] / cut
@@ -90,11 +104,12 @@ def _psf_reach(point, flux, cut):
 
 
 @_jit
-def _profile_reach(ellipse, bulge, sigma, cut):
+def _profile_reach(ellipse: Ellipse, bulge: bool, sigma: float, cut: float) -> float:
     """Half-light radii at which a disk or bulge falls below ``cut`` nanomaggies per pixel.
 
-    The PSF dilutes a narrow ellipse to a width of sigma: at r half-light radii its own is r times
-    ``minor``. The first pass leaves that out, and so the second errs to the far side.
+    The PSF widens a narrow ellipse to sigma; at r half-light radii its own width is r times
+    ``minor``. The first pass ignores this, so the second pass gives a reach that is too long
+    rather than too short.
     """
     reach = 0.0
     width = ellipse.minor
@@ -110,8 +125,8 @@ def _profile_reach(ellipse, bulge, sigma, cut):
 
 
 @_jit
-def _interpolate(table, argument):
-    """Linear between the nodes of a profiles.Table, constant beyond the last; float32 >= 0."""
+def _interpolate(table: Table, argument: Any) -> Any:
+    """A profiles.Table at a float32 argument >= 0: linear, and constant beyond the last node."""
     position = argument * np.float32(table.density)
     node = min(np.int32(position), np.int32(len(table.values) - 2))
     share = min(position - node, np.float32(1))
@@ -119,11 +134,19 @@ def _interpolate(table, argument):
 
 
 @_jit
-def _last_wavenumber(point, disk, bulge, disk_width, bulge_width, transform, cut):
-    """Radians per pixel beyond which, along one axis, a galaxy holds no more than ``cut``.
+def _last_wavenumber(
+    point: PsfModel,
+    disk: Ellipse,
+    bulge: Ellipse,
+    disk_width: float,
+    bulge_width: float,
+    transform: Table,
+    cut: float,
+) -> float:
+    """Radians per pixel beyond which, along one axis, a galaxy has at most ``cut`` nanomaggies.
 
-    The widths (pixels) times k are the least argument of each transform at that k, so F P
-    integrated outwards is at most PsfModel.tail times F there.
+    The widths (pixels) times k are the minimum argument of each transform at that k, so the
+    integral of F P beyond k is at most PsfModel.tail times F there.
     """
     low, high = 0, len(point.tail) - 1
     while high - low > 1:
@@ -140,13 +163,15 @@ def _last_wavenumber(point, disk, bulge, disk_width, bulge_width, transform, cut
 
 
 @_jit
-def _nodes(last, distance, reach, locality):
+def _nodes(
+    last: float, distance: float, reach: float, locality: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Midpoint-rule nodes k and weights dk from 0 to ``last`` along one axis, float64.
 
-    Nodes dk apart repeat the image every 2 pi / dk, so dk must keep the repetition of what has
-    wavenumber k, as wide as min(reach, locality / k), off pixels at ``distance``:
-    2 pi / dk = distance + locality / sqrt(k^2 + (locality / reach)^2), in pixels. The smooth
-    minimum and the midpoint rule make the sum converge exponentially.
+    Nodes dk apart repeat the image every 2 pi / dk pixels. Detail of wavenumber k is as wide as
+    min(reach, locality / k), and its repetition must not touch pixels at ``distance``. So
+    2 pi / dk = distance + locality / sqrt(k^2 + (locality / reach)^2). The smooth minimum and the
+    midpoint rule make the sum converge exponentially.
     """
     knee = locality / reach
     count = int((distance * last + locality * math.asinh(last / knee)) / (2 * math.pi)) + 1
@@ -166,10 +191,10 @@ def _nodes(last, distance, reach, locality):
 
 
 @_jit
-def _phases(k, weight, start, count):
-    """float32 (2, node, pixel): weight times cos and sin of k (start + pixel).
+def _phases(k: np.ndarray, weight: np.ndarray, start: float, count: int) -> np.ndarray:
+    """Weight times cos and sin of k (start + pixel): float32 (2, node, pixel).
 
-    Built by angle addition, doubling the number of pixels in each step.
+    Computed by angle addition, which doubles the number of pixels in each step.
     """
     phases = np.empty((2, len(k), count), np.float32)
     cosine = np.empty(count)
@@ -194,8 +219,18 @@ def _phases(k, weight, start, count):
 
 
 @_jit
-def _axis(point, disk, bulge, cosine, sine, centre, size, transform, cut):
-    """Window, nodes and phases along one axis, which the major axis meets at the given angle."""
+def _axis(
+    point: PsfModel,
+    disk: Ellipse,
+    bulge: Ellipse,
+    cosine: float,
+    sine: float,
+    centre: float,
+    size: int,
+    transform: Table,
+    cut: float,
+) -> tuple[int, int, np.ndarray, np.ndarray]:
+    """Window, nodes and phases along one axis, at the given angle from the major axis."""
     sigma = point.sigma[0]
     disk_along = math.hypot(disk.major * cosine, disk.minor * sine)
     bulge_along = math.hypot(bulge.major * cosine, bulge.minor * sine)
@@ -213,15 +248,24 @@ def _axis(point, disk, bulge, cosine, sine, centre, size, transform, cut):
         point, disk, bulge, disk_width, bulge_width, transform, SPECTRAL_CUT * cut
     )
     distance = max(abs(first - centre), abs(stop - 1 - centre)) + MARGIN * sigma
-    # A slanted needle keeps its whole length up to the wavenumbers of its width.
+    # A thin slanted galaxy has detail along its whole length up to the wavenumbers of its width.
     slant = max(1.0, disk_along / disk_width, bulge_along / bulge_width)
     k, weight = _nodes(last, distance, max(reach, 1.0), LOCALITY * slant)
     return first, stop, k, _phases(k, weight, first - centre, stop - first)
 
 
 @_jit
-def _spectrum(point, disk, bulge, cosine, sine, kx, ky, transform):
-    """float32 (2, x node, y node): sum and minus the difference of G(p, q) and G(p, -q)."""
+def _spectrum(
+    point: PsfModel,
+    disk: Ellipse,
+    bulge: Ellipse,
+    cosine: float,
+    sine: float,
+    kx: np.ndarray,
+    ky: np.ndarray,
+    transform: Table,
+) -> np.ndarray:
+    """Sum and negative difference of G(p, q) and G(p, -q): float32 (2, x node, y node)."""
     spectrum = np.empty((2, len(kx), len(ky)), np.float32)
     disk_major2 = np.float32((disk.major * EXPONENTIAL_SCALE) ** 2)
     disk_minor2 = np.float32((disk.minor * EXPONENTIAL_SCALE) ** 2)
@@ -249,11 +293,11 @@ def _spectrum(point, disk, bulge, cosine, sine, kx, ky, transform):
 
 
 @_jit
-def _add_product(left, right, out):
-    """out[i, j] += sum over n of left[n, i] right[n, j], contiguous float32, four n at a time."""
+def _add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+    """Add the sum over n of left[n, i] right[n, j] to out[i, j], contiguous float32 arrays."""
     count = len(left)
     for i in range(out.shape[0]):
-        for n in range(0, count - 3, 4):
+        for n in range(0, count - 3, 4):  # four at a time
             a, b, c, d = left[n, i], left[n + 1, i], left[n + 2, i], left[n + 3, i]
             for j in range(out.shape[1]):
                 first = a * right[n, j] + b * right[n + 1, j]
@@ -265,7 +309,18 @@ def _add_product(left, right, out):
 
 
 @_jit
-def _draw_galaxy(image, x, y, disk, bulge, angle, point, transform, cut):
+def _draw_galaxy(
+    image: np.ndarray,
+    x: float,
+    y: float,
+    disk: Ellipse,
+    bulge: Ellipse,
+    angle: float,
+    point: PsfModel,
+    transform: Table,
+    cut: float,
+) -> None:
+    """Write one galaxy into an image of zeros, float32 (y, x)."""
     cosine, sine = math.cos(angle), math.sin(angle)
     left, right, kx, x_phases = _axis(
         point, disk, bulge, cosine, sine, x, image.shape[1], transform, cut
@@ -283,7 +338,10 @@ def _draw_galaxy(image, x, y, disk, bulge, angle, point, transform, cut):
 
 
 @_jit
-def _draw_star(image, x, y, flux, point, cut):
+def _draw_star(
+    image: np.ndarray, x: float, y: float, flux: float, point: PsfModel, cut: float
+) -> None:
+    """Write one star into an image of zeros, float32 (y, x)."""
     reach = _psf_reach(point, flux, cut)
     left, right = _window(x, reach, image.shape[1])
     top, bottom = _window(y, reach, image.shape[0])
@@ -309,7 +367,18 @@ def _draw_star(image, x, y, flux, point, cut):
 
 
 @_jit
-def _draw(images, is_galaxy, x, y, flux, shape, point, transform, cut):
+def _draw(
+    images: np.ndarray,
+    is_galaxy: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    flux: np.ndarray,
+    shape: np.ndarray,
+    point: PsfModel,
+    transform: Table,
+    cut: float,
+) -> None:
+    """Write each source into its own image; shape: float64 (SHAPE, source), radii in pixels."""
     for row in range(len(images)):
         if is_galaxy[row]:
             fraction, angle, disk_a, disk_q, bulge_a, bulge_q = shape[:, row]
@@ -323,15 +392,29 @@ def _draw(images, is_galaxy, x, y, flux, shape, point, transform, cut):
 def draw_sources(
     sources: dict[str, np.ndarray], psf: Psf, size: int, sky_sigma: float
 ) -> np.ndarray:
-    """float32 (source, size, size), nanomaggies: each source alone, convolved with the PSF.
+    """Draw each source alone, convolved with the PSF, without noise.
 
-    sources: columns of catalog.COLUMNS, each (source,). sky_sigma: noise of the
-    empty sky in nanomaggies per pixel, which sets where profiles are cut. Equals
-    render.draw_sources but for the errors named above.
+    Parameters
+    ----------
+    sources : dict of str to ndarray
+        Columns of catalog.COLUMNS, each (source,); ``snr`` is not used.
+    psf : Psf
+        The PSF.
+    size : int
+        Pixels along each side of an image.
+    sky_sigma : float
+        Standard deviation of the empty sky, nanomaggies per pixel; profiles are cut at a fixed
+        share of it.
+
+    Returns
+    -------
+    ndarray
+        float32 (source, y, x), nanomaggies per pixel. It equals that of
+        galsim_renderer.draw_sources within 0.01 ``sky_sigma``.
     """
     x, y, flux = np.array([sources["x"], sources["y"], sources["flux"]], dtype=np.float64)
     shape = np.array([sources[name] for name in SHAPE], dtype=np.float64)
-    shape[[2, 4]] /= PIXEL_SCALE
+    shape[[SHAPE.index(name) for name in RADII]] /= PIXEL_SCALE
     images = np.zeros((len(x), size, size), dtype=np.float32)
     point = psf_model(psf)
     transform = de_vaucouleurs_transform()

@@ -2,7 +2,7 @@
 
 Galaxies are an exponential disk and a de Vaucouleurs bulge at a common angle, sheared at
 constant area (so a profile's circularised half-light radius is a sqrt(q)) and convolved with
-the analytic PSF; stars are the PSF itself, evaluated at the pixel centres.
+the analytic PSF. Stars are the PSF itself at the pixel centres.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from npecat_sim.model.psf import Psf
 from npecat_sim.units import PIXEL_SCALE
 
 FAST = galsim.GSParams(folding_threshold=0.2, maxk_threshold=1e-3)
-"""Errors below 0.01 sky sigma in 99 % of images, by ``python -m npecat.benchmarks.render``."""
+"""Errors below 0.01 sky sigma in 99 % of images; see ``python -m npecat.benchmarks.render``."""
 
 EXACT = galsim.GSParams(
     folding_threshold=1e-3, maxk_threshold=1e-6, kvalue_accuracy=1e-7, maximum_fft_size=16384
@@ -29,7 +29,7 @@ LARGEST_KEPT = 520
 
 @contextmanager
 def _refusing_large_ffts() -> Iterator[None]:
-    """GalSim would only warn and then take the memory: an FFT of 16,384 pixels needs 6 GB."""
+    """Make GalSim raise an error where it would only warn: 16,384 pixels need 6 GB of memory."""
     before = galsim.errors.raise_fft_size_error
     galsim.errors.raise_fft_size_error = True
     try:
@@ -41,8 +41,8 @@ def _refusing_large_ffts() -> Iterator[None]:
 def _for_share(gsparams: galsim.GSParams, share: float) -> galsim.GSParams:
     """Thresholds for a component with this share of the flux.
 
-    GalSim's thresholds are fractions of a profile's own flux. Without this a PSF wing that
-    holds a millionth of the flux would alone ask for FFTs of 40,000 pixels.
+    GalSim's thresholds are fractions of a profile's own flux. Without this a PSF wing with a
+    millionth of the flux would need FFTs of 40,000 pixels.
     """
     share = max(share, 1e-9)
     return gsparams.withParams(
@@ -52,7 +52,20 @@ def _for_share(gsparams: galsim.GSParams, share: float) -> galsim.GSParams:
 
 
 def psf_profile(psf: Psf, gsparams: galsim.GSParams) -> galsim.GSObject:
-    """The PSF as a GalSim profile in pixel units; unit flux within psf.CALIBRATION_RADIUS."""
+    """The PSF as a GalSim profile in pixel units.
+
+    Parameters
+    ----------
+    psf : Psf
+        The PSF.
+    gsparams : galsim.GSParams
+        Accuracy, such as FAST or EXACT.
+
+    Returns
+    -------
+    galsim.GSObject
+        The profile, with unit flux within psf.CALIBRATION_RADIUS.
+    """
     fluxes = psf.component_fluxes
     core, second, wing = fluxes
     core_params, second_params, wing_params = [_for_share(gsparams, flux) for flux in fluxes]
@@ -67,7 +80,20 @@ def psf_profile(psf: Psf, gsparams: galsim.GSParams) -> galsim.GSObject:
 
 
 def galaxy_profile(source: dict[str, float], gsparams: galsim.GSParams) -> galsim.GSObject:
-    """One galaxy before the PSF, in pixel units, with the columns of catalog.COLUMNS."""
+    """A galaxy before the PSF as a GalSim profile in pixel units.
+
+    Parameters
+    ----------
+    source : dict of str to float
+        The columns of catalog.COLUMNS for one galaxy.
+    gsparams : galsim.GSParams
+        Accuracy, such as FAST or EXACT.
+
+    Returns
+    -------
+    galsim.GSObject
+        The profile, centred on the origin.
+    """
     parts = []
     for part, kind, share in (
         ("disk", galsim.Exponential, source["disk_fraction"]),
@@ -84,10 +110,11 @@ def galaxy_profile(source: dict[str, float], gsparams: galsim.GSParams) -> galsi
 def _psf_transform(
     psf: Psf, gsparams: galsim.GSParams, bounds: galsim.BoundsI, step: float
 ) -> np.ndarray:
-    """float32 (ky, kx): the PSF on a grid of wavenumbers ``step`` radians per pixel apart."""
+    """The PSF on a grid of wavenumbers ``step`` radians per pixel apart: float32 (ky, kx)."""
     grid = galsim.ImageCF(bounds, scale=step)
     psf_profile(psf, gsparams)._drawKImage(grid)
-    return grid.array.real.copy()
+    transform: np.ndarray = grid.array.real.copy()
+    return transform
 
 
 def _draw_galaxy(
@@ -96,9 +123,9 @@ def _draw_galaxy(
     image: galsim.Image,
     gsparams: galsim.GSParams,
 ) -> None:
-    """What drawImage does with a galaxy convolved with the PSF, galaxy and PSF taken apart.
+    """Do what drawImage does with a galaxy and the PSF, but keep the PSF's transform.
 
-    The wing's transform, a Bessel function, takes longer than all the rest; it is kept.
+    The transform of the wing, a Bessel function, takes longer than all the rest.
     """
     point = psf_profile(psf, gsparams)
     both = galsim.Convolve(galaxy, point, gsparams=gsparams, propagate_gsparams=False)
@@ -116,10 +143,28 @@ def draw_sources(
     size: int,
     gsparams: galsim.GSParams = FAST,
 ) -> np.ndarray:
-    """float32 (source, size, size), nanomaggies: each source alone, convolved with the PSF.
+    """Draw each source alone, convolved with the PSF, without noise.
 
-    sources: columns of catalog.COLUMNS, each (source,).
-    Raises galsim.GalSimFFTSizeError where a profile needs a larger FFT than gsparams allow.
+    Parameters
+    ----------
+    sources : dict of str to ndarray
+        Columns of catalog.COLUMNS, each (source,).
+    psf : Psf
+        The PSF.
+    size : int
+        Pixels along each side of an image.
+    gsparams : galsim.GSParams, optional
+        Accuracy, such as FAST or EXACT.
+
+    Returns
+    -------
+    ndarray
+        float32 (source, y, x), nanomaggies per pixel.
+
+    Raises
+    ------
+    galsim.GalSimFFTSizeError
+        If a profile needs a larger FFT than ``gsparams`` allow.
     """
     images = np.zeros((len(sources["x"]), size, size), dtype=np.float32)
     with _refusing_large_ffts():

@@ -4,29 +4,52 @@ import numba
 import numpy as np
 
 FOOTPRINT_LEVEL = 0.2
-"""A source's footprint: the pixels in which its own light exceeds this share of its peak there.
-For a Gaussian star this circle holds 80 % of the light and its SNR is within 2 % of the best
-aperture's; over prior draws lower and higher levels both give fainter galaxies a smaller SNR."""
+"""Share of a source's peak that a pixel of its footprint exceeds; see docs/log.md, SNR."""
+
+# Sums keep their order, so results do not depend on the batch or the machine's vector width.
+_jit = numba.njit(cache=True, error_model="numpy")
 
 
 def observe(
-    drawn: np.ndarray, sky: np.ndarray, electrons_per_nmgy: float, generator: np.random.Generator
+    drawn: np.ndarray, sky: np.ndarray, *, electrons_per_nmgy: float, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The image of sources under a sky, sky subtracted, and the SNR of each source.
+    """Add noise to sources under a sky, subtract the sky, and compute the SNR of each source.
 
-    drawn: float32 (source, y, x) and sky: float32 (y, x), nanomaggies per pixel. Returns float32
-    (y, x), nanomaggies, and float64 (source,). The noise is the paper's: observed electrons are
-    Normal(rate, rate). SNR = C / sqrt(C + B + P), Appendix A of the paper: over the source's
-    footprint C is its own light, B the background and P what the other sources pour in, all in
-    electrons, so C + B + P sums the rate.
+    Parameters
+    ----------
+    drawn : ndarray
+        float32 (source, y, x), each source alone, nanomaggies per pixel.
+    sky : ndarray
+        float32 (y, x), nanomaggies per pixel.
+    electrons_per_nmgy : float
+        Electrons per nanomaggy.
+    generator : numpy.random.Generator
+        Source of the noise.
+
+    Returns
+    -------
+    image : ndarray
+        float32 (y, x), sky subtracted, nanomaggies per pixel.
+    snr : ndarray
+        float64 (source,).
+
+    Notes
+    -----
+    The noise is the paper's: observed electrons are Normal(rate, rate). The SNR is
+    C / sqrt(C + B + P), Appendix A of the paper. Over the footprint of the source C is its own
+    light, B the background and P the light of the other sources, all in electrons, so C + B + P is
+    the sum of the rate. The footprint is the pixels in which the source's own light exceeds
+    FOOTPRINT_LEVEL of its peak.
     """
     noise = generator.standard_normal(sky.shape, dtype=np.float32)
     return _observe(drawn, sky, float(electrons_per_nmgy), noise)
 
 
-# Sums keep their order, so results do not depend on the batch or the machine's vector width.
-@numba.njit(cache=True, error_model="numpy")
-def _observe(drawn, sky, electrons_per_nmgy, noise):
+@_jit
+def _observe(
+    drawn: np.ndarray, sky: np.ndarray, electrons_per_nmgy: float, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image and the SNR; noise: float32 (y, x), standard normal."""
     n_sources, height, width = drawn.shape
     image = np.empty((height, width), np.float32)
     rate = np.empty((height, width))

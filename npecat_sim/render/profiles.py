@@ -1,4 +1,4 @@
-"""Radial profiles and their Fourier transforms, in the form that compiled.py sums them.
+"""Radial profiles and their Fourier transforms, in the form in which compiled.py sums them.
 
 A transform is F(k) = integral of I(r) exp(-i k r), so F(0) is the flux; k is in radians per
 unit of length: a pixel for the PSF, the half-light radius for a galaxy.
@@ -26,31 +26,37 @@ DE_VAUCOULEURS_CENTRE = DE_VAUCOULEURS_B**8 / (8 * math.pi * math.gamma(8))
 """Central surface brightness at unit flux and half-light radius."""
 
 ROOT_NODES = 512
-"""Nodes of the de Vaucouleurs table per unit of sqrt(k): linear interpolation errs by 1e-6."""
+"""Nodes of the de Vaucouleurs table per unit of sqrt(k); linear interpolation errs by 1e-6."""
 
 ROOT_END = 32
-"""Last sqrt(k) of that table, where the transform is 5e-5 and has 1e-4 of the light beyond."""
+"""Last sqrt(k) of that table: the transform is 5e-5 there, and 1e-4 of the light lies beyond."""
 
 PSF_NODES = 4096
-"""Linear interpolation errs by 2e-6, but for the cusp that the wing puts at k = 0 (1e-5)."""
+"""Nodes of a PSF's table; linear interpolation errs by 2e-6, and by 1e-5 at the cusp at k = 0."""
 
 PSF_FLOOR = 1e-9
-"""Smaller PSF transforms count as zero: 1e-4 sky sigma for a source of 3,000 nanomaggies."""
+"""Smaller PSF transforms are set to zero: 1e-4 sky sigma for a source of 3,000 nanomaggies."""
 
 
 class Table(NamedTuple):
-    """A function tabulated at 0, 1 / density, 2 / density and so on."""
+    """A function tabulated at 0, 1 / density, 2 / density and so on.
+
+    Parameters
+    ----------
+    values : ndarray
+        float32 (node,).
+    density : float
+        Nodes per unit of the argument.
+    """
 
     values: np.ndarray
-    """float32 (node,)"""
     density: float
-    """Nodes per unit of the argument."""
 
 
 @cache
 def de_vaucouleurs_transform() -> Table:
-    """Transform at unit flux and half-light radius as a function of sqrt(k), from GalSim."""
-    import galsim  # half a second that only who draws galaxies waits for
+    """The transform at unit flux and half-light radius as a function of sqrt(k), from GalSim."""
+    import galsim  # takes half a second, so only if galaxies are drawn
 
     profile = galsim.DeVaucouleurs(half_light_radius=1.0)
     wavenumber = (np.arange(ROOT_END * ROOT_NODES + 1) / ROOT_NODES) ** 2
@@ -59,33 +65,55 @@ def de_vaucouleurs_transform() -> Table:
 
 
 def moffat_transform(exponent: float, wavenumber: np.ndarray) -> np.ndarray:
-    """Transform of (1 + r^2)^-exponent at unit flux and any k > 0.
+    """Transform of (1 + r^2)^-exponent, normalised to unit flux.
 
-    2 (k/2)^n K_n(k) / Gamma(n) with n = exponent - 1, K_n the modified Bessel function.
+    Parameters
+    ----------
+    exponent : float
+        Exponent, above 1.
+    wavenumber : ndarray
+        k > 0, radians per unit of r, of any shape.
+
+    Returns
+    -------
+    ndarray
+        2 (k/2)^n K_n(k) / Gamma(n) with n = exponent - 1 and K_n the modified Bessel function.
     """
     order = exponent - 1
-    return 2 * (wavenumber / 2) ** order * special.kv(order, wavenumber) / special.gamma(order)
+    bessel: np.ndarray = special.kv(order, wavenumber)
+    gamma: float = special.gamma(order)
+    transform: np.ndarray = 2 * (wavenumber / 2) ** order * bessel / gamma
+    return transform
 
 
 class PsfModel(NamedTuple):
-    """One PSF at unit flux within psf.CALIBRATION_RADIUS, in pixels and radians per pixel."""
+    """A PSF with unit flux within psf.CALIBRATION_RADIUS, in pixels and radians per pixel.
+
+    Parameters
+    ----------
+    centre : ndarray
+        float64 (3,), value at r = 0 of the core, the second Gaussian and the wing.
+    sigma : ndarray
+        float64 (2,), standard deviations of both Gaussians.
+    wing_radius, wing_exponent : float
+        The wing falls as (1 + (r / wing_radius)^2)^-wing_exponent.
+    transform : Table
+        PSF_NODES nodes, transform of all three together as a function of k.
+    tail : ndarray
+        float64 (PSF_NODES,), integral of transform k dk / (2 pi) from the same k to infinity.
+    """
 
     centre: np.ndarray
-    """float64 (3,): value at r = 0 of the core, the second Gaussian and the wing."""
     sigma: np.ndarray
-    """float64 (2,): of both Gaussians."""
     wing_radius: float
     wing_exponent: float
-    """The wing falls as (1 + (r / wing_radius)^2)^-wing_exponent."""
     transform: Table
-    """PSF_NODES nodes: transform of all three together as a function of k."""
     tail: np.ndarray
-    """float64 (PSF_NODES,): integral of transform k dk / (2 pi) from the same k to infinity."""
 
 
-@lru_cache(maxsize=2048)  # 50 KB and 1 ms each: all fields of a large import stay at hand
+@lru_cache(maxsize=2048)  # 50 KB and 1 ms each: enough for all fields of a large import
 def psf_model(psf: Psf) -> PsfModel:
-    """A PSF in the form that is summed."""
+    """The PSF as compiled.py needs it, kept for the next call."""
     fluxes = psf.component_fluxes
     sigma = np.array([psf.sigma1, psf.sigma2])
     wing_radius = math.sqrt(psf.beta) * psf.sigmap

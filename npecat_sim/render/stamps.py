@@ -1,4 +1,4 @@
-"""Sources drawn into an image of any shape, each on a stamp of its own."""
+"""Images of any shape, with each source drawn on its own square stamp."""
 
 import numpy as np
 
@@ -6,32 +6,50 @@ from npecat_sim.model.psf import Psf
 from npecat_sim.render.compiled import draw_sources
 
 STAMP = 401
-"""Pixels along each side of a stamp. At its edge a star of r = 14 has fallen to 0.0011 sky sigma
-or less, one of r = 12 to 0.007, under every field of prior ``many``."""
+"""Pixels along each side of a stamp.
+
+At its edge a star of r = 14 is at most 0.0011 sky sigma, and one of r = 12 at most 0.007 sky sigma,
+under every field of prior ``many``.
+"""
 
 
 def draw_field(
     sources: dict[str, np.ndarray],
     psf: Psf,
+    *,
     shape: tuple[int, int],
     sky_sigma: float,
 ) -> np.ndarray:
-    """float32 (y, x) of the given shape, nanomaggies per pixel: all sources without noise.
+    """Draw all sources into one image of any shape, without noise.
 
-    sources: columns of catalog.COLUMNS without snr, each (source,); positions may lie outside.
-    sky_sigma: as in compiled.draw_sources, whose sum over sources this
-    equals where the shape is square, but for what lies beyond the stamps.
+    Parameters
+    ----------
+    sources : dict of str to ndarray
+        Columns of catalog.COLUMNS without ``snr``, each (source,); positions may lie outside.
+    psf : Psf
+        The PSF.
+    shape : tuple of int
+        Pixels (y, x) of the image.
+    sky_sigma : float
+        Standard deviation of the empty sky, nanomaggies per pixel, as of compiled.draw_sources.
+
+    Returns
+    -------
+    ndarray
+        float32 (y, x), nanomaggies per pixel. If the shape is square it equals the sum of
+        compiled.draw_sources over the sources, except for light beyond the stamps.
     """
     image = np.zeros(shape, dtype=np.float32)
-    corner_x, corner_y = (np.rint(sources[name]).astype(int) - STAMP // 2 for name in ("x", "y"))
+    corner_x = np.rint(sources["x"]).astype(int) - STAMP // 2
+    corner_y = np.rint(sources["y"]).astype(int) - STAMP // 2
     shifted = {**sources, "x": sources["x"] - corner_x, "y": sources["y"] - corner_y}
     for row, (left, top) in enumerate(zip(corner_x, corner_y, strict=True)):
         one = {name: column[row : row + 1] for name, column in shifted.items()}
         stamp = draw_sources(one, psf, STAMP, sky_sigma)[0]
-        rows, columns = (
+        rows, columns = [
             slice(*np.clip([first, first + STAMP], 0, length))
             for first, length in zip((top, left), shape, strict=True)
-        )
+        ]
         image[rows, columns] += stamp[
             rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
         ]

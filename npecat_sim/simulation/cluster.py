@@ -1,4 +1,4 @@
-"""Where tasks run: processes of this machine, or a Dask cluster that is already there."""
+"""Run tasks in processes of this machine or on an existing Dask cluster."""
 
 import logging
 import signal
@@ -23,19 +23,31 @@ SETTINGS = {
     "distributed.admin.tick.limit": "1h",
     "distributed.admin.large-graph-warning-threshold": "4GB",  # sky maps of many real fields
 }
-"""The numeric libraries of a local worker are single-threaded by Dask's own default
-(distributed.nanny.pre-spawn-environ), as are those of ``dask worker``."""
+"""Dask's configuration during a run. It need not limit the threads of numeric libraries: Dask's
+default, distributed.nanny.pre-spawn-environ, does so in local workers and in ``dask worker``."""
 
 LOGGERS = ("distributed.client", "distributed.core", "tornado.application", "asyncio")
-"""They print tracebacks when a scheduler is lost, some after the run has ended in its one line."""
+"""Loggers that print tracebacks when a scheduler is lost, some after the run's own message."""
 
 PACKAGES_OF_BYTES = ("npecat", "numpy", "galsim", "numba", "zarr")
-"""Packages that the bytes of a store depend on."""
+"""Packages whose versions affect the bytes of a store."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Processes of this machine, unless the address or the file of a Dask scheduler is given."""
+    """Processes of this machine or, if its address or file is given, a Dask scheduler's workers.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Number of processes of this machine.
+    threads_per_worker : int, optional
+        Number of threads of each of these processes.
+    scheduler : str, optional
+        Address of a Dask scheduler.
+    scheduler_file : str, optional
+        Path of the file in which a Dask scheduler has written its address.
+    """
 
     workers: int = 1
     threads_per_worker: int = 1
@@ -43,13 +55,32 @@ class Cluster:
     scheduler_file: str | None = None
 
     def run(
-        self, function: Callable[[Any, Any], int], batches: Sequence[Any], shared: Any
+        self, function: Callable[[Any, Any], int], batches: Sequence[Any], *, shared: Any
     ) -> Iterator[int]:
-        """Call ``function(batch, shared)`` for every batch; yields the results as they come.
+        """Call ``function(batch, shared)`` on the workers for every batch.
 
-        The work of a worker that dies is done again by another. Raises what ``function`` raises,
-        at its first failure, and NpecatError where the cluster cannot be used or is lost, or a
-        worker has other versions of PACKAGES_OF_BYTES.
+        The work of a worker that dies is done again by another. The first failure of ``function``
+        ends the run with the exception that it raised.
+
+        Parameters
+        ----------
+        function : callable
+            Work on one batch.
+        batches : sequence
+            First arguments of the calls.
+        shared : object
+            Second argument of every call.
+
+        Yields
+        ------
+        int
+            The result of each call, in the order in which calls finish.
+
+        Raises
+        ------
+        NpecatError
+            If the cluster cannot be used or is lost, or a worker has other versions of
+            PACKAGES_OF_BYTES.
         """
         with dask.config.set(SETTINGS), self._client(len(batches)) as client:
             # A task of its own, not scattered data: it comes back when a worker that held it dies.
@@ -75,6 +106,7 @@ class Cluster:
 
     @contextmanager
     def _client(self, n_batches: int) -> Iterator[Client]:
+        """A client of the cluster; local workers are at most as many as there are batches."""
         if self.scheduler or self.scheduler_file:
             with self._connected() as client:
                 if not client.scheduler_info()["workers"]:
@@ -95,6 +127,7 @@ class Cluster:
                 yield client
 
     def _connected(self) -> Client:
+        """A client of the given scheduler; NpecatError if it does not answer."""
         if self.scheduler_file and not Path(self.scheduler_file).exists():
             raise NpecatError(
                 f"the scheduler file {self.scheduler_file} is not there; start one with: "
@@ -116,14 +149,14 @@ class Cluster:
 
 @cache
 def versions() -> dict[str, str]:
-    """Package -> its version in this process, of PACKAGES_OF_BYTES."""
+    """Version in this process of each of PACKAGES_OF_BYTES."""
     return {package: version(package) for package in PACKAGES_OF_BYTES}
 
 
 def _run_alike(
     function: Callable[[Any, Any], int], wanted: dict[str, str], batch: Any, shared: Any
 ) -> int:
-    """``function(batch, shared)``, or NpecatError where the worker is not like the client."""
+    """``function(batch, shared)``; NpecatError if the worker's versions are not the client's."""
     found = versions()
     other = [f"{p} {found[p]} instead of {wanted[p]}" for p in wanted if found[p] != wanted[p]]
     if other:
@@ -135,12 +168,13 @@ def _run_alike(
 
 
 def _carry(shared: Any) -> Any:
+    """The argument, as the result of a task that Dask can repeat."""
     return shared
 
 
 @contextmanager
 def _children_deaf_to_interrupts() -> Iterator[None]:
-    """Processes started within ignore Ctrl-C: only the one that started them has to end on it."""
+    """Let processes that are started within ignore Ctrl-C; the process that started them ends."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals belong to the main thread
         return

@@ -1,4 +1,4 @@
-"""The priors over fields that images are simulated under, by name."""
+"""The priors over fields from which images are simulated, by name."""
 
 from pathlib import Path
 
@@ -11,19 +11,31 @@ from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
 
 ONE, MANY, HELD_OUT = "one", "many", "held_out"
 PRIORS = (ONE, MANY, HELD_OUT)
-"""SDSS field 94/1/12; 500 SDSS fields; as many others, to judge a network on fields it never saw.
-"""
+"""SDSS field 94/1/12; 500 SDSS fields; and 500 others, to test a network on fields that it was not
+trained on."""
 
 LIBRARY_SEED = 0
-"""Fixed, so that a library always gives the same fields to the same prior."""
+"""Seed of the order in which fields are taken; it is fixed, so that a prior and a library always
+give the same fields."""
 
 
 def prior_fields(prior: str, library: Path | None) -> FieldTable:
     """The fields of a prior, from a library file of real fields if one is given.
 
-    ``many`` takes DEFAULT_FIELDS fields of a library at random, or all if it has no more, and
-    ``held_out`` others of the rest. Raises NpecatError where the library cannot be read or does
-    not suit the prior.
+    ``many`` takes DEFAULT_FIELDS random fields of a library, or all fields if it has fewer;
+    ``held_out`` takes at most as many of the remaining fields.
+
+    Parameters
+    ----------
+    prior : str
+        One of PRIORS.
+    library : Path or None
+        A field library; None for the fields of the package.
+
+    Raises
+    ------
+    NpecatError
+        If the library cannot be read or does not suit the prior.
     """
     if prior == ONE:
         if library:

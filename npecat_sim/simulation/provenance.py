@@ -1,6 +1,6 @@
-"""Who made a store, when and with what: a JSON file beside the store, never inside.
+"""Record who made a store, when and with what, in a JSON file beside the store, never inside.
 
-Stores of the same settings are equal byte for byte whoever makes them; this file is not.
+Stores with the same settings are equal byte for byte, whoever makes them; this file differs.
 """
 
 import getpass
@@ -21,15 +21,23 @@ from npecat_sim.simulation.cluster import Cluster, versions
 
 
 def provenance_path(store: Location) -> Location:
-    """``train.provenance.json`` beside ``train.zarr``."""
+    """Path of the provenance of a store: ``train.provenance.json`` beside ``train.zarr``."""
     return store.with_suffix(".provenance.json")
 
 
 @contextmanager
-def recorded(store: Location, cluster: Cluster, new: bool) -> Iterator[None]:
+def recorded(store: Location, cluster: Cluster, *, new: bool) -> Iterator[None]:
     """Add a run to the provenance of a store; its ``end`` stays null if the run does not finish.
 
-    new: the store was just created, so that runs on record belong to an earlier one.
+    Parameters
+    ----------
+    store : Path or UPath
+        Path of the store.
+    cluster : Cluster
+        The workers of the run.
+    new : bool
+        The store was just created, so that recorded runs belong to an earlier store and are
+        dropped.
     """
     path = provenance_path(store)
     runs = [] if new or not path.exists() else json.loads(path.read_text())["runs"]
@@ -49,6 +57,7 @@ def recorded(store: Location, cluster: Cluster, new: bool) -> Iterator[None]:
 
 
 def _user() -> str:
+    """Name of the user, or the number of a user without a name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in some containers
@@ -56,4 +65,5 @@ def _user() -> str:
 
 
 def _now() -> str:
+    """The present time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,8 +1,8 @@
 """Simulate the train, validation and test stores of a prior with Dask.
 
-One task draws, renders and writes whole chunks; nothing but small numbers comes back to the
-client, and every number belongs to an image's own stream, so a store is the same for any number
-of workers and for a run that was interrupted and resumed.
+One task draws, renders and writes whole chunks; only small numbers return to the client. Every
+random number belongs to the stream of one image, so a store is the same for any number of workers
+and for a run that was interrupted and resumed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,17 @@ from npecat_sim.units import sky_sigma
 
 @dataclass(frozen=True)
 class Task:
-    """One chunk of one store, still to be made."""
+    """One chunk of one store that is still to be made.
+
+    Parameters
+    ----------
+    path : Path or UPath
+        Absolute path of the store.
+    settings : StoreSettings
+        Settings of the store.
+    chunk : int
+        Number of the chunk.
+    """
 
     path: Location
     settings: StoreSettings
@@ -40,40 +50,68 @@ class Task:
 
     @property
     def images(self) -> range:
-        """The images of the chunk."""
+        """Indices of the images of the chunk."""
         return self.settings.chunk_ranges[self.chunk]
 
 
 def simulate_images(
     fields: FieldTable,
     seed: int,
+    *,
     split: str,
     indices: range,
-    *,
     draw: Renderer = RENDERERS[DEFAULT_RENDERER],
     catalog_prior: CatalogPrior = PAPER_PRIOR,
 ) -> store.Batch:
-    """Draw catalogs and fields, render, expose and subtract the sky; axes as in schema.arrays."""
-    catalog = catalog_prior.draw(seed, split, indices)
+    """Simulate images: draw catalogs and fields, render, add noise and subtract the sky.
+
+    Parameters
+    ----------
+    fields : FieldTable
+        Fields, one of which is drawn for every image.
+    seed : int
+        Seed of all random numbers.
+    split : str
+        One of streams.SPLITS.
+    indices : range
+        Indices of the images in the split.
+    draw : Renderer, optional
+        Renderer of the sources, see render.RENDERERS.
+    catalog_prior : CatalogPrior, optional
+        Prior over catalogs; that of the paper by default.
+
+    Returns
+    -------
+    Batch
+        Images in the order of ``indices``; axes, types and units as in schema.arrays.
+
+    Raises
+    ------
+    NpecatError
+        If an image cannot be made; the message gives its index, field row and number of sources.
+    """
+    catalog = catalog_prior.draw(seed, split, indices=indices)
     shape = (len(indices), IMAGE_SIZE, IMAGE_SIZE)
     images, backgrounds = np.empty(shape, np.float32), np.empty(shape, np.float32)
     rows = np.empty(len(indices), dtype=np.int64)
     for position, index in enumerate(indices):
-        field_stream = stream(seed, split, index, Purpose.FIELD)
+        field_stream = stream(seed, split, index=index, purpose=Purpose.FIELD)
         row = rows[position] = int(field_stream.integers(len(fields)))
         sources = catalog.sources(position)
         with naming(f"image {index}, field row {row}, {catalog.count[position]} sources"):
             electrons_per_nmgy = fields.electrons_per_nmgy[row]
-            background = fields.background(row, IMAGE_SIZE, field_stream)
+            background = fields.background(row, IMAGE_SIZE, generator=field_stream)
             psf = fields.psf_of(row)
             noise = sky_sigma(background.mean(), electrons_per_nmgy)
             drawn = draw(sources, psf, IMAGE_SIZE, noise)
             if fields.irregularity and len(drawn):
-                kernel_stream = stream(seed, split, index, Purpose.PSF_KERNEL)
-                kernel = draw_kernel(psf, fields.irregularity, kernel_stream)
+                kernel_stream = stream(seed, split, index=index, purpose=Purpose.PSF_KERNEL)
+                kernel = draw_kernel(psf, fields.irregularity, generator=kernel_stream)
                 drawn = convolved(drawn, kernel)
-            noise_stream = stream(seed, split, index, Purpose.NOISE)
-            image, snr = observe(drawn, background, electrons_per_nmgy, noise_stream)
+            noise_stream = stream(seed, split, index=index, purpose=Purpose.NOISE)
+            image, snr = observe(
+                drawn, background, electrons_per_nmgy=electrons_per_nmgy, generator=noise_stream
+            )
             images[position], backgrounds[position] = image, background
             catalog["snr"][position, : len(drawn)] = snr
     return store.Batch(
@@ -88,9 +126,14 @@ def simulate_images(
 
 
 def run_task(task: Task, fields: FieldTable) -> int:
-    """Make and write one chunk; returns the number of images written.
+    """Make and write one chunk, unless it is finished, and return its number of images.
 
-    Dask runs a task again when the worker that held its result dies: a finished chunk stays.
+    Dask runs a task again when the worker that held its result dies; a finished chunk is kept.
+
+    Raises
+    ------
+    NpecatError
+        If an image or a file cannot be made; the message names the store.
     """
     if not store_writer.is_finished(task.path, task.chunk):
         settings = task.settings
@@ -98,20 +141,23 @@ def run_task(task: Task, fields: FieldTable) -> int:
             batch = simulate_images(
                 fields,
                 settings.seed,
-                settings.split,
-                task.images,
+                split=settings.split,
+                indices=task.images,
                 draw=RENDERERS[settings.renderer],
                 catalog_prior=CatalogPrior.from_dict(settings.catalog_prior),
             )
-        store_writer.write_chunk(task.path, task.settings, task.chunk, batch)
+        store_writer.write_chunk(task.path, task.settings, chunk=task.chunk, batch=batch)
     return len(task.images)
 
 
 def run_tasks(tasks: Sequence[Task], fields: FieldTable) -> int:
-    """Make and write chunks one after the other; returns the number of images written.
+    """Make and write chunks one after the other, and return their number of images.
 
-    Raises NpecatError without a cause, since a cause that cannot be pickled would keep the
-    message from the client.
+    Raises
+    ------
+    NpecatError
+        If an image or a file cannot be made. It has no cause, because a cause that cannot be
+        pickled would prevent the message from reaching the client.
     """
     try:
         return sum(run_task(task, fields) for task in tasks)
@@ -134,12 +180,43 @@ def simulate(
     chunks_per_task: int = 1,
     overwrite: bool = False,
 ) -> list[Location]:
-    """Make, or complete, one store for every split whose count is not zero; returns their paths.
+    """Make or complete one store for every split whose count is not zero.
 
-    folder: holds the stores, ``train.zarr`` and so on. counts: split -> number of images.
-    overwrite: make the stores anew whatever is there.
-    Raises NpecatError if a store of other settings stands in the way, another process writes one
-    of the stores, or an image or a file cannot be made; what is finished is kept.
+    Parameters
+    ----------
+    folder : Path or UPath
+        Folder of the stores ``train.zarr``, ``validation.zarr`` and ``test.zarr``.
+    prior : str
+        Name of the prior over fields, recorded in the settings.
+    fields : FieldTable
+        The fields of that prior.
+    counts : mapping of str to int
+        Split -> number of images.
+    seed : int
+        Seed of all random numbers.
+    cluster : Cluster
+        The workers that make the images.
+    renderer : str, optional
+        A key of render.RENDERERS.
+    catalog_prior : CatalogPrior, optional
+        Prior over catalogs; that of the paper by default.
+    images_per_chunk : int, optional
+        Number of images in a chunk of a store.
+    chunks_per_task : int, optional
+        Number of chunks that one task makes.
+    overwrite : bool, optional
+        Delete existing stores of these splits first and make them again.
+
+    Returns
+    -------
+    list of Path or UPath
+        Paths of the stores, in the order of ``counts``.
+
+    Raises
+    ------
+    NpecatError
+        If a store of other settings exists, another process is writing one of the stores, or an
+        image or a file cannot be made; finished chunks are kept.
     """
     check_seed(seed)
     if not any(counts.values()):
@@ -173,7 +250,7 @@ def simulate(
             new = not store.exists(path)
             missing = prepare(path, settings)
             if missing:
-                held.enter_context(recorded(path, cluster, new))
+                held.enter_context(recorded(path, cluster, new=new))
             tasks += missing
         if tasks:
             batches = [
@@ -182,8 +259,8 @@ def simulate(
             ]
             total = sum(counts.values())
             done = total - sum(len(task.images) for task in tasks)
-            with progress(f"simulate {prior}", total, done) as advance:
-                for images in cluster.run(run_tasks, batches, fields):
+            with progress(f"simulate {prior}", total, done=done) as advance:
+                for images in cluster.run(run_tasks, batches, shared=fields):
                     advance(images, "")
                     for lock in locks:
                         lock.check()
@@ -194,7 +271,18 @@ def simulate(
 
 
 def prepare(path: Location, wanted: StoreSettings) -> list[Task]:
-    """Create the store, or complete its layout; returns the tasks that it still needs."""
+    """Create the store or complete its layout.
+
+    Returns
+    -------
+    list of Task
+        Chunks that are still to be made; none for a sealed store.
+
+    Raises
+    ------
+    NpecatError
+        If a store of other settings exists.
+    """
     if store.exists(path):
         refuse_other_settings(path, wanted)
         if store.is_sealed(path):

@@ -1,6 +1,6 @@
-"""Lists of files with their fingerprints, which tell whether a file is still what was written.
+"""Lists of files with fingerprints, which show whether a file is still as it was written.
 
-A list carries a digest of itself, so that damage to the list is not taken for damage to a file.
+A list holds a digest of itself, so damage to the list is not mistaken for damage to a file.
 """
 
 import errno
@@ -16,10 +16,17 @@ METADATA = "zarr.json"
 
 
 class Fingerprint(NamedTuple):
-    """What a file was when it was written.
+    """Size, hash and last bytes of a file when it was written.
 
-    size: bytes. sha256: of the content, in hex. ending: the last four bytes in hex, which in a
-    chunk are the CRC-32C of all before: they tell two chunks apart without reading them whole.
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    sha256 : str
+        SHA-256 of the content, in hex.
+    ending : str
+        The last four bytes, in hex. In a chunk they are the CRC-32C of all bytes before them, so
+        they distinguish two chunks without a full read.
     """
 
     size: int
@@ -28,28 +35,36 @@ class Fingerprint(NamedTuple):
 
 
 Files = dict[str, Fingerprint]
-"""Path of a file, relative to the folder listed -> its fingerprint."""
+"""Path of a file, relative to the listed folder -> its fingerprint."""
 
 
 def fingerprint(content: bytes) -> Fingerprint:
-    """Of the whole content of a file."""
+    """Fingerprint of the whole content of a file."""
     return Fingerprint(len(content), hashlib.sha256(content).hexdigest(), content[-4:].hex())
 
 
 def digest(files: Files) -> str:
-    """SHA-256 over a list: names the exact content of all its files."""
+    """SHA-256 of a list, in hex: it identifies the exact content of all its files."""
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def write(path: Location, files: Files) -> None:
-    """Write a list in one step."""
+    """Write a list of files to ``path`` in one step."""
     storage.write(path, _content(files))
 
 
 def read(path: Location) -> Files | None:
-    """The list in a file, or None where the file is missing, damaged or no list.
+    """Read a list of files.
 
-    Raises NpecatError where it cannot be reached.
+    Returns
+    -------
+    dict of str to Fingerprint, or None
+        None if the file is missing, damaged or not a list.
+
+    Raises
+    ------
+    NpecatError
+        If the file cannot be reached.
     """
     try:
         with storage.reading(path):
@@ -60,12 +75,26 @@ def read(path: Location) -> Files | None:
         return None
 
 
-def fault(path: Location, listed: Fingerprint, thorough: bool) -> str | None:
-    """What is wrong with a file, as words that follow its name, or None.
+def fault(path: Location, listed: Fingerprint, *, thorough: bool) -> str | None:
+    """What is wrong with a file, if anything.
 
-    thorough: compare the whole content; otherwise a chunk's size and ending must do, which notice
-    a chunk that is missing, cut, overwritten by another or of another store, but not a flipped
-    bit within it, and ask an object store for five bytes. Metadata is always compared whole.
+    Parameters
+    ----------
+    path : Path or UPath
+        Path of the file.
+    listed : Fingerprint
+        Its fingerprint in the list.
+    thorough : bool
+        Compare the whole content. Otherwise only size and ending of a chunk are compared, which
+        requests five bytes from an object store. That detects a chunk that is missing, cut short
+        or replaced by another chunk or one of another store, but not a flipped bit inside it.
+        Metadata files are always compared in full.
+
+    Returns
+    -------
+    str or None
+        Words that follow the name of the file in a sentence, such as "is missing"; None for a
+        file without a fault.
     """
     try:
         same = _agrees(path, listed, thorough or path.name == METADATA)
@@ -81,14 +110,15 @@ def fault(path: Location, listed: Fingerprint, thorough: bool) -> str | None:
 
 
 def _content(files: Files) -> bytes:
+    """Content of a list's file: JSON with the digest of the list and its files."""
     return (json.dumps({"digest": digest(files), "files": files}, indent=1) + "\n").encode()
 
 
 def _agrees(path: Location, listed: Fingerprint, thorough: bool) -> bool:
-    """True if a file has its size, and its content if thorough, else its last bytes."""
+    """True if a file has the listed size and, if thorough, content, otherwise last bytes."""
     start = 0 if thorough else max(listed.size - 4, 0)
     try:
-        content = storage.read(path, start, listed.size + 1)
+        content = storage.read(path, start=start, stop=listed.size + 1)
     except OSError as error:
         if error.errno == errno.EINVAL:  # S3's answer where the file ends before
             return False

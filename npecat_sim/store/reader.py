@@ -1,9 +1,9 @@
-"""Zarr stores of simulated images, as they are read; store_writer.py writes them.
+"""Read Zarr stores of simulated images; writer.py writes them.
 
-A finished store is sealed by a manifest of all its files. Only a sealed store opens for reading
-as a whole, and only if its metadata is intact and every chunk is there in its full size and ends
-in its own CRC-32C: that notices every file that is missing, cut or exchanged. A bit flipped within
-a chunk is found by the CRC-32C when the chunk is read, and by ``verify`` beforehand.
+A finished store is sealed by a manifest of all its files. Store opens a sealed store only, and
+only if its metadata is intact and every chunk has its full size and ends in its own CRC-32C. That
+detects every file that is missing, cut short or exchanged. A flipped bit inside a chunk is detected
+by the CRC-32C when the chunk is read, and by verify.py beforehand.
 """
 
 import json
@@ -25,11 +25,30 @@ from npecat_sim.store import manifest, schema
 from npecat_sim.store.settings import StoreSettings
 
 MANIFEST = "manifest.json"
+"""Name of the manifest in the folder of a store."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some images of a store and all that is known about them, axes as in schema.arrays."""
+    """Some images of a store with their sky, PSF, field, calibration and true sources.
+
+    Parameters
+    ----------
+    images : ndarray
+        float32 (image, y, x), nanomaggies per pixel: observed, sky subtracted.
+    backgrounds : ndarray
+        float32 (image, y, x), nanomaggies per pixel: the sky in each pixel.
+    psf_parameters : ndarray
+        float64 (image, 6), in the order of psf.PARAMETERS; radii in pixels.
+    fwhm : ndarray
+        float64 (image,), arcsec: effective FWHM of the PSF.
+    field : ndarray
+        int32 (image, 3): SDSS run, camera column and field; run 0 is a synthetic field.
+    electrons_per_nmgy : ndarray
+        float64 (image,): electrons per nanomaggy.
+    catalog : Catalog
+        The true sources.
+    """
 
     images: np.ndarray
     backgrounds: np.ndarray
@@ -54,14 +73,26 @@ class Batch:
 
 
 def store_path(folder: Location, split: str) -> Location:
-    """Where the store of a split lies in the folder of a prior."""
+    """Path of the store of a split in the folder of a prior."""
     return folder / f"{split}.zarr"
 
 
 def first_fault(path: Location, files: manifest.Files | None) -> str | None:
-    """What is wrong with a store of these files, the first of them that is at fault, or None.
+    """What is wrong with the first faulty file of a store, if any.
 
-    files: from manifest.read. Reads the size and the ending of every chunk, see manifest.fault.
+    It reads the size and the ending of every chunk, see manifest.fault.
+
+    Parameters
+    ----------
+    path : Path or UPath
+        Path of the store.
+    files : dict of str to Fingerprint, or None
+        The result of manifest.read.
+
+    Returns
+    -------
+    str or None
+        A sentence that begins with the path of the file in the store; None without a fault.
     """
     if files is None:
         return f"{MANIFEST} is damaged"
@@ -80,12 +111,18 @@ def is_sealed(path: Location) -> bool:
 
 
 def size_on_disk(path: Location) -> int:
-    """Bytes of all files of a store."""
+    """Total bytes of all files of a store."""
     return sum(storage.sizes(path).values())
 
 
 def exists(path: Location) -> bool:
-    """True if there is a store, of any version; raises NpecatError if there is something else."""
+    """True if there is a store, of any format version.
+
+    Raises
+    ------
+    NpecatError
+        If something other than a store is at the path.
+    """
     with storage.reading(path):
         try:
             content = storage.read(path / manifest.METADATA)
@@ -98,14 +135,14 @@ def exists(path: Location) -> bool:
 
 
 def attributes(path: Location) -> dict[str, Any]:
-    """The attributes of a store's root group, finished or not, as they are.
+    """The attributes of the root group of a store, finished or not, unchecked.
 
     Raises
     ------
     StoreError
         If there is no store, or one of another format version.
     NpecatError
-        If something else is there.
+        If something other than a store is at the path.
     """
     if not exists(path):
         raise StoreError(f"there is no store at {path}", path=path)
@@ -128,7 +165,7 @@ def settings(path: Location) -> StoreSettings:
     StoreError
         If there is no store, or it is of another format version or damaged.
     NpecatError
-        If something else is there.
+        If something other than a store is at the path.
     """
     try:
         return StoreSettings.from_json(attributes(path))
@@ -141,9 +178,9 @@ def settings(path: Location) -> StoreSettings:
 
 
 def _attributes(path: Location, metadata: bytes) -> dict[str, Any]:
-    """The attributes in the root's metadata of a store of any version."""
+    """The attributes in the root metadata of a store of any version."""
     try:
-        attributes = json.loads(metadata)["attributes"]
+        attributes: dict[str, Any] = json.loads(metadata)["attributes"]
         is_ours = attributes["format"] == schema.FORMAT and "format_version" in attributes
     except (ValueError, LookupError, TypeError):
         is_ours = False
@@ -153,30 +190,41 @@ def _attributes(path: Location, metadata: bytes) -> dict[str, Any]:
 
 
 def _not_a_store(path: Location) -> NpecatError:
+    """The error for a path that holds something other than a store."""
     return NpecatError(f"{path} is not an npecat store; move it away and simulate again")
 
 
 def refuse_unfinished(path: Location) -> None:
-    """Raise StoreError, with the settings that complete it, unless the store is sealed."""
+    """Raise StoreError unless the store is sealed; it holds the settings that complete the store.
+
+    Raises
+    ------
+    StoreError
+        If the store is unfinished, or there is none that can be read.
+    NpecatError
+        If something other than a store is at the path.
+    """
     if not is_sealed(path):
         known = settings(path).to_json()
         raise StoreError(f"{path} is not finished; complete it", path=path, settings=known)
 
 
 class Contents:
-    """What is in a store, finished or not, as settings and arrays.
+    """Settings and arrays of a store, finished or not.
 
     Images that are not written yet read as zeros.
 
     Parameters
     ----------
     path : Path or UPath
-        Of the store.
+        Path of the store.
 
     Attributes
     ----------
+    path : Path or UPath
+        Path of the store.
     settings : StoreSettings
-        The complete configuration that it was made with.
+        The complete configuration that the store was made with.
 
     Raises
     ------
@@ -184,12 +232,13 @@ class Contents:
         If there is no store, or one that cannot be read.
     """
 
-    def __init__(self, path: Location):
+    def __init__(self, path: Location) -> None:
         self.path = path
         self.settings = settings(path)
 
     @cached_property
     def _group(self) -> zarr.Group:
+        """The root group, open for reading."""
         local = isinstance(self.path, Path)
         place = self.path if local else FsspecStore.from_url(str(self.path), read_only=True)
         return zarr.open_group(place, mode="r")
@@ -203,9 +252,26 @@ class Contents:
         return self.settings.chunk_ranges
 
     def array(self, name: str, images: slice = slice(None)) -> np.ndarray:
-        """One array, or a slice of it along the image axis; see schema.arrays for axes, units.
+        """One array, or a slice of it along the image axis.
 
-        Raises NpecatError where there is no array of this name, or it is damaged.
+        Parameters
+        ----------
+        name : str
+            One of schema.NAMES.
+        images : slice, optional
+            The images to read; all by default.
+
+        Returns
+        -------
+        ndarray
+            Axes, type and unit as in schema.arrays.
+
+        Raises
+        ------
+        NpecatError
+            If there is no array of this name.
+        StoreError
+            If the array is damaged.
         """
         if name not in schema.NAMES:
             raise NpecatError(f"{self.path} has no array {name}; it has {', '.join(schema.NAMES)}")
@@ -230,7 +296,7 @@ class Contents:
         return Catalog(self.array("catalog/count", images), columns)
 
     def batch(self, images: slice) -> Batch:
-        """Everything about some images."""
+        """All arrays and true sources of the images in a slice."""
         names = [name for name in Batch.__dataclass_fields__ if name != "catalog"]
         return Batch(
             **{name: self.array(name, images) for name in names}, catalog=self.catalog(images)
@@ -238,17 +304,17 @@ class Contents:
 
 
 class Store(Contents):
-    """A finished store that is whole as far as first_fault sees, open for reading.
+    """A finished store, open for reading, in which first_fault found no fault.
 
     Parameters
     ----------
     path : Path or UPath
-        Of the store.
+        Path of the store.
 
     Attributes
     ----------
-    files : dict
-        Its manifest: path of a file in the store -> fingerprint.
+    files : dict of str to Fingerprint
+        The manifest: path of a file in the store -> fingerprint.
 
     Raises
     ------
@@ -256,7 +322,7 @@ class Store(Contents):
         If there is no store, or it is unfinished or not whole.
     """
 
-    def __init__(self, path: Location):
+    def __init__(self, path: Location) -> None:
         super().__init__(path)
         refuse_unfinished(path)
         files = manifest.read(path / MANIFEST)
@@ -272,5 +338,5 @@ class Store(Contents):
 
     @property
     def digest(self) -> str:
-        """Names the exact content of the store."""
+        """Identifier of the exact content of the store, SHA-256 of its manifest in hex."""
         return manifest.digest(self.files)

@@ -1,6 +1,7 @@
-"""The store contract: what a Zarr v3 store of simulated images holds, with units and axes.
+"""The store contract: the arrays of a Zarr v3 store of simulated images, with units and axes.
 
-The simulator writes it and everything else reads it; a change here raises FORMAT_VERSION.
+The simulator writes such stores and everything else reads them; a change here increases
+FORMAT_VERSION.
 """
 
 from dataclasses import dataclass
@@ -10,15 +11,34 @@ from npecat_sim.model.prior import IMAGE_SIZE
 from npecat_sim.model.psf import PARAMETERS
 
 FORMAT = "npecat-store"
+"""Marks the root group of a Zarr store as one of npecat."""
+
 FORMAT_VERSION = 1
+"""Version of the layout; a reader accepts no other."""
 
 IMAGES_PER_CHUNK = 500
-"""One task writes one chunk of every array: about a second of work, 13 MB of pixels."""
+"""Images in one chunk of every array, which one task writes; see docs/log.md, size of a chunk."""
 
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array of a store; the first axis is always the image."""
+    """One array of a store; its first axis is always the image.
+
+    Parameters
+    ----------
+    name : str
+        Path of the array in the store.
+    dtype : str
+        NumPy name of the type of its elements.
+    axes : tuple of str
+        Name of every axis.
+    tail : tuple of int
+        Length of every axis after the first.
+    unit : str
+        Unit of the values; empty if they have none.
+    description : str
+        Meaning of the values.
+    """
 
     name: str
     dtype: str
@@ -29,7 +49,7 @@ class ArraySpec:
 
 
 def arrays(capacity: int) -> tuple[ArraySpec, ...]:
-    """All arrays of a store whose catalogs are padded to ``capacity`` sources an image."""
+    """All arrays of a store whose catalogs are padded to ``capacity`` sources per image."""
     pixels = ("image", "y", "x")
     square = (IMAGE_SIZE, IMAGE_SIZE)
     per_image = (
@@ -77,4 +97,4 @@ def arrays(capacity: int) -> tuple[ArraySpec, ...]:
 
 
 NAMES = tuple(spec.name for spec in arrays(capacity=1))
-"""Of all arrays of a store."""
+"""Names of all arrays of a store."""

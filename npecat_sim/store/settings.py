@@ -12,36 +12,36 @@ from npecat_sim.units import PIXEL_SCALE
 
 @dataclass(frozen=True, kw_only=True)
 class StoreSettings:
-    """Everything that decides what a store holds: equal settings mean equal bytes.
+    """Everything that determines the content of a store: equal settings give equal bytes.
 
     Parameters
     ----------
     format : str
         Marks the store as one of npecat.
     format_version : int
-        Of the layout, see schema.FORMAT_VERSION.
+        Version of the layout, see schema.FORMAT_VERSION.
     npecat_version : str
-        Of the package that made the store.
+        Version of the package that made the store.
     prior, split : str
         Prior over fields, and ``train``, ``validation`` or ``test``.
     seed : int
-        All random numbers follow from it.
+        Seed of all random numbers.
     renderer : str
         A key of render.RENDERERS.
     n_images, images_per_chunk, image_size_pixel : int
-        Sizes; an image has as many rows as columns.
+        Number of images in the store and in a chunk, and pixels along each side of an image.
     pixel_scale_arcsec : float
         Arcsec per pixel.
     catalog_prior : dict
-        See CatalogPrior.to_dict.
+        The parameters of the catalog prior, see CatalogPrior.to_dict.
     fields : str
         Source of the fields, see FieldTable.
     n_fields, n_sky_maps : int
-        Fields that images are drawn from, and how many of them have a sky map.
+        Number of fields that images are drawn from, and of those that have a sky map.
     fields_sha256 : str
-        FieldTable.digest.
+        Digest of the fields, see FieldTable.digest.
     psf_irregularity : float
-        FieldTable.irregularity.
+        Irregularity of their PSFs, see FieldTable.irregularity.
     """
 
     format: str = schema.FORMAT
@@ -66,7 +66,17 @@ class StoreSettings:
     def of(
         cls, table: FieldTable, *, catalog_prior: CatalogPrior = PAPER_PRIOR, **settings: Any
     ) -> Self:
-        """The settings of a store over the fields of a table; ``settings`` are all others."""
+        """The settings of a store whose images are drawn from a table of fields.
+
+        Parameters
+        ----------
+        table : FieldTable
+            The fields; they give the settings about fields.
+        catalog_prior : CatalogPrior, optional
+            The prior over catalogs; that of the paper by default.
+        **settings
+            All other settings, by name.
+        """
         return cls(
             catalog_prior=catalog_prior.to_dict(),
             fields=table.source,
@@ -84,15 +94,15 @@ class StoreSettings:
         return [range(start, min(start + self.images_per_chunk, self.n_images)) for start in starts]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, in the order of the attributes of a store."""
+        """The settings as plain types, in the order of the attributes of a store."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, attributes: dict[str, Any]) -> Self:
-        """Inverse of to_json.
+        """The settings in the attributes of a store, the inverse of to_json.
 
-        Attributes that this npecat does not know are left out, and what earlier versions did not
-        write has its default.
+        Attributes that this version of npecat does not know are ignored; settings that earlier
+        versions did not write have their defaults.
 
         Raises
         ------
@@ -119,11 +129,22 @@ MINIMUM: dict[str, Any] = {
     "fields": "",
     "n_fields": 1,
 }
-"""The settings that every store has, each with the minimum of its type."""
+"""Settings that every store has, each with its minimum value, which also gives its type."""
 
 
 def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """Every setting in which two configurations differ, in words; both as in the attributes."""
+    """Every setting in which two configurations differ, in words.
+
+    Parameters
+    ----------
+    found, wanted : dict
+        The attributes of two stores, see StoreSettings.to_json.
+
+    Returns
+    -------
+    list of str
+        One entry per setting, such as "seed = 1 instead of 0".
+    """
     found, wanted = _flat(found), _flat(wanted)
     return [
         f"{name} = {found.get(name)} instead of {wanted.get(name)}"

@@ -1,4 +1,4 @@
-"""Find every fault of a store: files that are missing, changed or not its own."""
+"""Find every fault of a store: files that are missing, changed or do not belong to it."""
 
 from npecat_sim.io import storage
 from npecat_sim.io.storage import Location
@@ -10,14 +10,23 @@ from npecat_sim.store import reader as store
 def verify(path: Location) -> list[str]:
     """Read every file of a finished store and compare it with the manifest.
 
-    Returns a line a fault, which begins with the file's path inside the store; none for a store
-    that is what was written. Shows progress on standard error. Raises NpecatError where there is
-    no store, or it is unfinished or of another format.
+    Progress is shown on standard error.
+
+    Returns
+    -------
+    list of str
+        One line per fault, which begins with the path of the file in the store; empty for a store
+        that is as it was written.
+
+    Raises
+    ------
+    NpecatError
+        If there is no store, or it is unfinished or of another format.
     """
     store.refuse_unfinished(path)
     files = manifest.read(path / store.MANIFEST)
     if files is None:
-        store.settings(path)  # a store of another format says so
+        store.settings(path)  # raises for a store of another format
         return [f"{store.MANIFEST} is damaged, so the other files cannot be checked"]
 
     def fault(file: tuple[str, manifest.Fingerprint]) -> str | None:

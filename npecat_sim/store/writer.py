@@ -1,9 +1,9 @@
-"""Stores as they are written: laid out, filled a chunk at a time, sealed.
+"""Write stores: create the layout, fill it one chunk at a time, seal it.
 
-A store is written by tasks that own whole chunks. A task that has finished leaves a receipt, a
-list of the files it wrote with their fingerprints; when every receipt is there the store is
-sealed by a manifest of all files. Zarr makes the files in memory, and each is then written in one
-step, to a folder or an object store alike.
+A store is written by tasks, each of which owns whole chunks. A finished task leaves a receipt: a
+list of the files that it wrote, with their fingerprints. When every chunk has its receipt, the
+store is sealed by a manifest of all files. Zarr makes the files in memory; each is then written in
+one step, to a folder or to an object store.
 """
 
 import json
@@ -11,7 +11,7 @@ import shutil
 import socket
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import zarr
 from zarr.abc.store import Store as ZarrStore
@@ -28,29 +28,39 @@ from npecat_sim.store import reader as store
 from npecat_sim.store.settings import StoreSettings
 
 RECEIPTS = "receipts"
+"""Name of the folder of receipts in a store that is not sealed."""
 
 
 class Layout(NamedTuple):
-    """A store in memory without its chunks."""
+    """A store in memory without its chunks.
+
+    Parameters
+    ----------
+    metadata : dict
+        Path of each metadata file in the store -> its content; the root comes first.
+    arrays : dict
+        Arrays of the store by name; they write to ``written``.
+    written : dict
+        Path of each file that the arrays have written -> its content.
+    """
 
     metadata: dict[str, bytes]
-    """Path of each metadata file in the store -> its content, the root's first."""
-    arrays: dict[str, zarr.Array]
-    """Arrays of the store by name, which write to ``written``."""
+    arrays: "dict[str, zarr.Array[Any]]"
     written: dict[str, Buffer]
 
 
 def layout(settings: StoreSettings) -> Layout:
-    """What settings make of a store before the first chunk.
+    """Metadata and arrays of a store before its first chunk.
 
-    They become the attributes of the root group; ``n_images`` and ``images_per_chunk`` among
-    them, and the capacity of the catalog prior, give the shapes.
+    The settings become the attributes of the root group. ``n_images``, ``images_per_chunk`` and
+    the capacity of the catalog prior determine the shapes.
     """
     return _layout(json.dumps(settings.to_json()))
 
 
 @lru_cache(maxsize=8)  # making it takes as long as drawing a hundred images
 def _layout(settings_text: str) -> Layout:
+    """The layout for settings as JSON text, which can be a key of a cache."""
     settings = json.loads(settings_text)
     written: dict[str, Buffer] = {}
     in_memory: ZarrStore = MemoryStore(written)
@@ -74,9 +84,9 @@ def _layout(settings_text: str) -> Layout:
 
 
 def lay_out(path: Location, settings: StoreSettings) -> None:
-    """Write the metadata of an empty store, or what is missing or damaged of it.
+    """Write the metadata files of an empty store that are missing or damaged.
 
-    The root's comes first: whatever moment this is interrupted at, the store says what it is.
+    The root metadata is written first, so that an interrupted store can be identified.
     """
 
     def complete(file: tuple[str, bytes]) -> None:
@@ -90,6 +100,7 @@ def lay_out(path: Location, settings: StoreSettings) -> None:
 
 
 def _holds(path: Location, content: bytes) -> bool:
+    """True if a file exists and has this content."""
     try:
         return storage.read(path) == content
     except FileNotFoundError:
@@ -99,8 +110,13 @@ def _holds(path: Location, content: bytes) -> bool:
 def remove(path: Location) -> None:
     """Delete a store of any format version, if there is one.
 
-    The manifest goes first and the root's metadata last: what an interruption leaves is an
-    unfinished store. Raises NpecatError, and deletes nothing, if what is there is no store.
+    The manifest is deleted first and the root metadata last, so that an interruption leaves an
+    unfinished store.
+
+    Raises
+    ------
+    NpecatError
+        If something other than a store is at the path; nothing is deleted then.
     """
     if store.exists(path):
         with writing(path):
@@ -112,11 +128,25 @@ def remove(path: Location) -> None:
                 shutil.rmtree(path)
 
 
-def write_chunk(path: Location, settings: StoreSettings, chunk: int, batch: store.Batch) -> None:
+def write_chunk(path: Location, settings: StoreSettings, *, chunk: int, batch: store.Batch) -> None:
     """Write one whole chunk of every array, then its receipt.
 
-    Raises NpecatError if the store is gone or was replaced by one of other settings, as happens
-    to a task that outlives the run that sent it.
+    Parameters
+    ----------
+    path : Path or UPath
+        Path of the store.
+    settings : StoreSettings
+        Settings of the store.
+    chunk : int
+        Number of the chunk.
+    batch : Batch
+        All images of the chunk.
+
+    Raises
+    ------
+    NpecatError
+        If the store no longer exists or was replaced by one of other settings, which happens to a
+        task that outlives the run that submitted it.
     """
     _, arrays, written = layout(settings)
     contents = {}
@@ -133,6 +163,7 @@ def write_chunk(path: Location, settings: StoreSettings, chunk: int, batch: stor
 
 
 def _refuse_replaced(path: Location, settings: StoreSettings) -> None:
+    """Raise NpecatError unless the store has these settings."""
     root = path / manifest.METADATA
     if not _holds(root, layout(settings).metadata[manifest.METADATA]):
         raise NpecatError(
@@ -142,25 +173,31 @@ def _refuse_replaced(path: Location, settings: StoreSettings) -> None:
 
 
 def finished_chunks(path: Location) -> set[int]:
-    """All finished chunks of an unsealed store."""
+    """Numbers of all finished chunks of an unsealed store."""
     receipts = _receipts(path)
     return {chunk for chunk, files in enumerate(receipts) if _is_whole(path, chunk, files)}
 
 
 def is_finished(path: Location, chunk: int) -> bool:
-    """True if a chunk of an unsealed store has its receipt and its files are all there."""
+    """True if a chunk of an unsealed store has its receipt and all of its files."""
     return _is_whole(path, chunk, manifest.read(_receipt(path, chunk)))
 
 
 def _is_whole(path: Location, chunk: int, files: manifest.Files | None) -> bool:
+    """True if the receipt is that of the chunk and its files have no fault."""
     of_this_chunk = files is not None and f"catalog/count/c/{chunk}" in files
     return of_this_chunk and not store.first_fault(path, files)
 
 
 def seal(path: Location) -> None:
-    """Gather the receipts into the manifest, after which the store is finished.
+    """Collect the receipts into the manifest, which makes the store finished.
 
-    Completes a seal that was interrupted; raises NpecatError where a receipt is missing.
+    A seal that was interrupted is completed.
+
+    Raises
+    ------
+    NpecatError
+        If the receipt of a chunk is missing.
     """
     if not store.is_sealed(path):
         metadata = layout(store.settings(path)).metadata
@@ -179,10 +216,11 @@ def seal(path: Location) -> None:
 
 
 def _receipts(path: Location) -> list[manifest.Files | None]:
-    """The receipt of every chunk, None where it is missing or damaged."""
+    """The receipt of every chunk; None if it is missing or damaged."""
     chunks = range(len(store.settings(path).chunk_ranges))
     return list(storage.at_once(lambda chunk: manifest.read(_receipt(path, chunk)), chunks))
 
 
 def _receipt(path: Location, chunk: int) -> Location:
+    """Path of the receipt of a chunk."""
     return path / RECEIPTS / f"{chunk}.json"

@@ -1,4 +1,4 @@
-"""Read a FITS image of any survey, given what its header cannot be trusted to say."""
+"""Read a FITS image of any survey; the caller gives calibration and PSF, not the header."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,22 +24,27 @@ def read_fits_image(
     sky: float | None = None,
     mask: Path | None = None,
 ) -> SurveyImage:
-    """The first two-dimensional image of a FITS file, plain or packed by gzip, bzip2 or fpack.
+    """Read the first two-dimensional image of a FITS file.
 
-    Coordinates are optional; without them pixels are taken to measure 0.396 arcsec.
+    The file may be packed by gzip, bzip2 or fpack. Coordinates are optional; without them pixels
+    are assumed to measure 0.396 arcsec.
 
     Parameters
     ----------
     path : Path
-        Of the image.
-    zeropoint, gain, sky
-        See image_from_arrays.
+        Path of the image.
+    zeropoint : float
+        AB magnitude of one count.
+    gain : float
+        Electrons per count.
     fwhm : float, optional
-        Of stars at half maximum, arcsec; either this or `psf`.
+        FWHM of stars, arcsec; give either this or `psf`.
     psf : Psf or sequence of float, optional
-        The PSF, radii in pixels of this image.
+        A PSF or its six numbers (see psf.PARAMETERS); radii in pixels of this image.
+    sky : float, optional
+        Counts per pixel that were subtracted already, see image_from_arrays.
     mask : Path, optional
-        A FITS image of the same shape whose pixels that are not 0 hold no data.
+        Path of a FITS image of the same shape; pixels where it is not 0 hold no data.
 
     Returns
     -------
@@ -48,10 +53,12 @@ def read_fits_image(
     Raises
     ------
     NpecatError
-        As image_from_arrays does, and if a file cannot be read; it names file and value.
+        If a file cannot be read, neither or both of `fwhm` and `psf` are given, or a value does
+        not suit the image, see image_from_arrays. The message names file and value.
     """
     path = Path(path)
-    if (fwhm is None) == (psf is None):
+    point = fwhm if psf is None else psf
+    if point is None or (fwhm is not None and psf is not None):
         raise NpecatError(
             f"{path}: give either fwhm or psf, the six parameters of the PSF",
             parameters=("fwhm", "psf"),
@@ -65,7 +72,7 @@ def read_fits_image(
         )
     return image_from_arrays(
         counts,
-        psf=fwhm if psf is None else psf,  # type: ignore[arg-type]
+        psf=point,
         zeropoint=zeropoint,
         gain=gain,
         sky=sky,
@@ -83,7 +90,7 @@ def read_fits_image(
 
 
 def _first_image(path: Path) -> tuple[np.ndarray, WCS | None]:
-    """float32 (y, x), and its coordinates, of the first image with two axes."""
+    """The first image with two axes, float32 (y, x), and its coordinates if it has any."""
     with open_fits(path, "give a whole FITS file with a two-dimensional image") as hdus:
         for hdu in hdus:
             if hdu.is_image and len(hdu.shape) == 2:

@@ -1,4 +1,4 @@
-"""Calibrate pixels in counts: measure and subtract their sky, check their noise and their PSF."""
+"""Calibrate pixels in counts: measure and subtract their sky, check their noise and PSF."""
 
 import logging
 from collections.abc import Sequence
@@ -18,24 +18,26 @@ from npecat_sim.units import PIXEL_SCALE, ZERO_POINT, flux_of_magnitude
 log = logging.getLogger(__name__)
 
 SCALES = (PIXEL_SCALE / 3, PIXEL_SCALE * 3)
-"""Arcsec per pixel that are accepted. Networks know galaxies by their size in pixels of 0.396
-arcsec; beyond a factor of 3 few galaxies look like those of the prior."""
+"""Minimum and maximum accepted pixel scale, arcsec per pixel. Networks recognise galaxies by their
+size in pixels of 0.396 arcsec; beyond a factor of 3 few galaxies look like those of the prior."""
 
 KNOWN_SCALES = (PIXEL_SCALE / 1.1, PIXEL_SCALE * 1.1)
-"""Arcsec per pixel at which galaxies appear less than a tenth off their size in training."""
+"""Arcsec per pixel between which galaxies differ by less than 10 % from their size in training."""
 
 KNOWN_FWHM = (1.8, 4.3)
-"""Pixels: the fields of prior ``many`` have widths at half maximum of 1.86 to 4.20."""
+"""Pixels: minimum and maximum FWHM without a warning, about those of prior ``many``; see
+docs/log.md, checks of survey images."""
 
-NOISE = (0.5, 2.0)
-"""Accepted ratios of measured noise to that of the sky's photons. It is 1.04 for an SDSS frame,
-less than 1 where resampling has correlated pixels, more where the detector adds noise."""
+NOISE_RATIO = (0.5, 2.0)
+"""Minimum and maximum accepted ratio of the measured noise to the photon noise of the sky. It is
+below 1 if resampling has correlated pixels and above 1 if the detector adds noise; see docs/log.md,
+checks of survey images."""
 
 MAX_ZEROPOINT = 100
-"""Magnitudes; those of surveys lie between 20 and 40."""
+"""Maximum absolute value of a zero point, magnitudes; those of surveys are between 20 and 40."""
 
 MESH = 64
-"""Pixels of a cell in which the sky is measured, SExtractor's default."""
+"""Pixels along each side of a cell in which the sky is measured: the default of SExtractor."""
 
 
 def image_from_arrays(
@@ -51,7 +53,7 @@ def image_from_arrays(
     name: str = "image",
     origin: dict[str, Any] | None = None,
 ) -> SurveyImage:
-    """A survey image of pixels in memory, ready to be cataloged.
+    """Make a survey image, ready to be cataloged, from pixels in memory.
 
     Parameters
     ----------
@@ -59,26 +61,26 @@ def image_from_arrays(
         (y, x), counts per pixel. Pixels that are not finite hold no data.
     psf : Psf, sequence of float, or float
         A PSF or its six numbers (see psf.PARAMETERS), radii in pixels of this image; or one
-        number, the FWHM of stars in arcsec, of which sdss_statistics.typical_psf makes a PSF.
+        number, the FWHM of stars in arcsec, from which sdss_statistics.typical_psf makes a PSF.
     zeropoint : float, optional
         AB magnitude of one count; 22.5 by default, so that counts are nanomaggies.
     gain : float, optional
         Electrons per count. By default it is measured from an image that still holds its sky:
-        the level of the sky over its variance.
+        the level of the sky divided by its variance.
     sky : float or ndarray, optional
         Counts per pixel that were subtracted already, one number or (y, x). By default the image
-        still holds its sky, which is measured as SExtractor does and subtracted. Where the
-        detector adds noise, give the gain times the variance of blank sky.
+        still holds its sky, which is measured as SExtractor does and subtracted. If the detector
+        adds noise, give the gain times the variance of blank sky.
     mask : ndarray, optional
-        (y, x); pixels where it is not 0 hold no data.
+        (y, x), of any type; pixels where it is not 0 hold no data.
     wcs : WCS, optional
         Celestial coordinates of the pixels, 0-indexed as in astropy's pixel_to_world.
     pixel_scale : float, optional
-        Arcsec per pixel where there is no `wcs`; 0.396 by default.
+        Arcsec per pixel if there is no `wcs`; 0.396 by default.
     name : str, optional
-        Of the image in messages and in the catalog.
+        Name of the image in messages and in the catalog.
     origin : dict, optional
-        What identifies the image, kept in the catalog's header; plain values.
+        Plain values that identify the image, kept in the header of the catalog.
 
     Returns
     -------
@@ -87,9 +89,12 @@ def image_from_arrays(
     Raises
     ------
     NpecatError
-        If a value makes no sense, pixels are larger or smaller than SCALES, or noise is not
-        explained by sky and gain (see NOISE). A pixel scale or PSF unlike those in training is
-        logged as a warning.
+        If a value is not physical, the pixel scale is outside SCALES, or sky and gain do not
+        explain the noise (see NOISE_RATIO).
+
+    Notes
+    -----
+    A pixel scale or PSF unlike those in training is logged as a warning.
 
     Examples
     --------
@@ -156,16 +161,17 @@ def image_from_arrays(
     image = survey_image(
         name,
         counts,
-        background,
-        gain / nmgy_per_count,
-        psf,
+        background=background,
+        electrons_per_nmgy=gain / nmgy_per_count,
+        psf=psf,
         flags=no_data * np.uint8(PixelFlag.NO_DATA),
         wcs=wcs,
         pixel_scale=scale,
         origin=origin or {"zeropoint": zeropoint, "gain": gain},
     )
     ratio = found.globalrms / np.sqrt(level / gain)
-    if not NOISE[0] <= ratio <= NOISE[1]:
+    lowest, highest = NOISE_RATIO
+    if not lowest <= ratio <= highest:
         raise NpecatError(
             f"{name}: its pixel noise is {ratio:.3g} times that of a sky of {level:.4g} counts at "
             f"a gain of {gain:g}; check gain and sky (sky={gain * found.globalrms**2:.4g} would "
@@ -176,6 +182,7 @@ def image_from_arrays(
 
 
 def _refuse_unless_positive(name: str, what: str, value: float) -> None:
+    """Raise NpecatError, naming image and parameter, unless a value is finite and positive."""
     if not (np.isfinite(value) and value > 0):
         raise NpecatError(
             f"{name}: {what} is {value:g}; it must be finite and positive", parameters=(what,)
@@ -183,7 +190,7 @@ def _refuse_unless_positive(name: str, what: str, value: float) -> None:
 
 
 def _known_sky(name: str, sky: float | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """float32 (y, x), counts per pixel."""
+    """The sky that was subtracted, checked: float32 (y, x), counts per pixel."""
     if np.ndim(sky) == 0:
         _refuse_unless_positive(name, "sky", float(sky))
         return np.full(shape, sky, np.float32)
@@ -198,7 +205,7 @@ def _known_sky(name: str, sky: float | np.ndarray, shape: tuple[int, ...]) -> np
 
 
 def _scale(name: str, wcs: WCS | None, pixel_scale: float | None) -> float:
-    """Arcsec per pixel; refuses what networks cannot know, warns of what they have not seen."""
+    """Arcsec per pixel, checked: NpecatError outside SCALES, a warning outside KNOWN_SCALES."""
     if wcs is not None:
         scale = scale_of(wcs)
     elif pixel_scale is not None:
@@ -207,12 +214,14 @@ def _scale(name: str, wcs: WCS | None, pixel_scale: float | None) -> float:
     else:
         scale = PIXEL_SCALE
         log.warning("%s has no coordinates: pixels are taken to measure %g arcsec", name, scale)
-    if not SCALES[0] <= scale <= SCALES[1]:
+    smallest, largest = SCALES
+    if not smallest <= scale <= largest:
         raise NpecatError(
             f"{name}: pixels measure {scale:.3g} arcsec; resample the image to {PIXEL_SCALE}, "
             "as networks know galaxies by their size in such pixels"
         )
-    if not KNOWN_SCALES[0] <= scale <= KNOWN_SCALES[1]:
+    smallest, largest = KNOWN_SCALES
+    if not smallest <= scale <= largest:
         log.warning(
             "%s has pixels of %.3g arcsec: sizes of galaxies are unlike those in training",
             name,
@@ -222,7 +231,7 @@ def _scale(name: str, wcs: WCS | None, pixel_scale: float | None) -> float:
 
 
 def _psf(name: str, psf: Psf | Sequence[float] | np.ndarray | float, scale: float) -> Psf:
-    """The PSF that was given, in any of its forms; warns of what networks have not seen."""
+    """The PSF from any of its forms, checked, with a warning if its FWHM is outside KNOWN_FWHM."""
     if isinstance(psf, Psf):
         point = psf
     elif np.ndim(psf) == 0:
@@ -237,7 +246,8 @@ def _psf(name: str, psf: Psf | Sequence[float] | np.ndarray | float, scale: floa
             parameters=("psf",),
         )
     point.check(f"{name}, PSF")
-    if not KNOWN_FWHM[0] <= point.fwhm <= KNOWN_FWHM[1]:
+    narrowest, widest = KNOWN_FWHM
+    if not narrowest <= point.fwhm <= widest:
         log.warning(
             "%s has stars %.3g pixels wide at half maximum: the PSF is unlike those in training",
             name,

@@ -1,4 +1,4 @@
-"""One calibrated image of a survey with all that cataloging it needs, whatever survey it is of."""
+"""A calibrated image of any survey, with everything that is needed to catalog it."""
 
 from dataclasses import dataclass
 from enum import IntFlag
@@ -13,11 +13,12 @@ from npecat_sim.surveys.wcs import pixel_scale as scale_of
 from npecat_sim.units import PIXEL_SCALE, sky_sigma
 
 MIN_SIDE = 38
-"""Pixels: the aperture that fluxes are calibrated to, 2 psf.CALIBRATION_RADIUS wide, must fit."""
+"""Pixels: minimum side of an image. The aperture to which fluxes are calibrated, which is
+2 psf.CALIBRATION_RADIUS wide, must fit."""
 
 
 class PixelFlag(IntFlag):
-    """What is known to be wrong with a pixel; HALO: it holds the outer light of a bright star."""
+    """Known defects of a pixel; HALO marks a pixel that holds the outer light of a bright star."""
 
     NO_DATA = 1
     SATURATED = 2
@@ -28,30 +29,30 @@ class PixelFlag(IntFlag):
 
 @dataclass(frozen=True)
 class SurveyImage:
-    """A sky-subtracted image in one band, its sky, PSF and detector.
+    """A sky-subtracted image in one band with its sky, PSF and detector.
 
     Parameters
     ----------
     name : str
-        Of the file, for messages and provenance.
+        Name of the file, for messages and provenance.
     image : ndarray
         float32 (y, x), nanomaggies per pixel; finite, 0 where flags hold NO_DATA.
     background : ndarray
-        float32 (y, x), nanomaggies per pixel: the sky that was subtracted, and as much more as
-        would have the noise of the detector.
+        float32 (y, x), nanomaggies per pixel: the sky that was subtracted, plus a sky whose photon
+        noise would equal the noise of the detector.
     electrons_per_nmgy : float
-        Of the whole image.
+        Electrons per nanomaggy, for the whole image.
     psf : Psf
-        Of the whole image, radii in its pixels.
+        PSF of the whole image; radii in its pixels.
     flags : ndarray
         uint8 (y, x), bits of PixelFlag.
     wcs : WCS or None
-        Celestial, of 0-indexed pixels with the centre of the first one at 0, as in astropy's
-        pixel_to_world; None if unknown.
+        Celestial coordinates of 0-indexed pixels with the centre of the first one at 0, as in
+        astropy's pixel_to_world; None if unknown.
     pixel_scale : float
         Arcsec per pixel.
     origin : dict
-        What identifies the image, such as run, camera column and field; plain values.
+        Plain values that identify the image, such as run, camera column and field.
     """
 
     name: str
@@ -70,7 +71,7 @@ class SurveyImage:
         return sky_sigma(np.median(self.background), self.electrons_per_nmgy)
 
     def check(self) -> None:
-        """Raise NpecatError, naming file, field and value, unless all of it is physical."""
+        """Raise NpecatError, naming file, field and value, unless every field is physical."""
         shape = self.image.shape
         for field in ("image", "background", "flags"):
             array = getattr(self, field)
@@ -82,12 +83,10 @@ class SurveyImage:
                 f"give at least {MIN_SIDE} x {MIN_SIDE}"
             )
         has_data = (self.flags & int(PixelFlag.NO_DATA)) == 0
-        least, most = (
-            best(self.image, where=has_data, initial=initial)
-            for best, initial in ((np.min, np.inf), (np.max, -np.inf))
-        )
-        if least >= most:
-            value = f"{least:g}" if has_data.any() else "without data"
+        faintest = np.min(self.image, where=has_data, initial=np.inf)
+        brightest = np.max(self.image, where=has_data, initial=-np.inf)
+        if faintest >= brightest:
+            value = f"{faintest:g}" if has_data.any() else "without data"
             raise NpecatError(f"{self.name}: every pixel is {value}; give an image of the sky")
         for field, good in (
             ("image", np.isfinite(self.image)),
@@ -108,30 +107,38 @@ class SurveyImage:
 def survey_image(
     name: str,
     image: np.ndarray,
+    *,
     background: np.ndarray | float,
     electrons_per_nmgy: float,
     psf: Psf,
-    *,
     flags: np.ndarray | None = None,
     wcs: WCS | None = None,
     pixel_scale: float | None = None,
     origin: dict[str, Any] | None = None,
 ) -> SurveyImage:
-    """A checked SurveyImage of what a reader found.
+    """Make a SurveyImage, checked, from the results of a reader.
 
     Parameters
     ----------
-    name, electrons_per_nmgy, psf, wcs, origin
-        As in SurveyImage.
+    name : str
+        Name of the file, for messages and provenance.
     image : ndarray
-        (y, x), nanomaggies per pixel, of any type; pixels that are not finite are flagged NO_DATA
-        and set to 0, in place where the array is float32.
+        (y, x), nanomaggies per pixel, of any type. Pixels that are not finite are flagged NO_DATA;
+        all pixels flagged so are set to 0, in place if the array is float32.
     background : ndarray or float
-        (y, x) or one number, nanomaggies per pixel.
+        (y, x) or one number, nanomaggies per pixel, see SurveyImage.
+    electrons_per_nmgy : float
+        Electrons per nanomaggy, for the whole image.
+    psf : Psf
+        PSF of the whole image; radii in its pixels.
     flags : ndarray, optional
         (y, x), bits of PixelFlag; none by default.
+    wcs : WCS, optional
+        Celestial coordinates of 0-indexed pixels.
     pixel_scale : float, optional
-        Arcsec per pixel where there is no `wcs`; 0.396 by default.
+        Arcsec per pixel if there is no `wcs`; 0.396 by default.
+    origin : dict, optional
+        Plain values that identify the image.
 
     Returns
     -------
@@ -140,7 +147,7 @@ def survey_image(
     Raises
     ------
     NpecatError
-        As SurveyImage.check does.
+        If a value is not physical, see SurveyImage.check.
     """
     with np.errstate(over="ignore"):  # beyond single precision is as good as infinite
         image = image.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""One door to the readers of all surveys."""
+"""Open an image of any survey with the reader that suits it."""
 
 from pathlib import Path
 
@@ -19,26 +19,26 @@ def open_image(
     sky: float | None = None,
     fwhm: float | None = None,
 ) -> SurveyImage:
-    """Read an image of any survey: any FITS image with a zero point, a frame of SDSS without.
+    """Read an image of any survey: a FITS image if a zero point is given, else an SDSS frame.
 
     Parameters
     ----------
     path : Path or str
-        Of the image, plain or packed by gzip, bzip2 or fpack.
+        Path of the image, which may be packed by gzip, bzip2 or fpack.
     psf : str, optional
-        For a frame of SDSS a photoField or psField file, by default the one beside the frame; for
+        For an SDSS frame a photoField or psField file, by default the one beside the frame; for
         any image six numbers with commas between them (see psf.PARAMETERS), radii in pixels.
     mask : Path, optional
-        For a frame of SDSS an fpM file, by default the one beside the frame; for any other image
-        a FITS image of the same shape whose pixels that are not 0 hold no data.
+        For an SDSS frame an fpM file, by default the one beside the frame; for any other image a
+        FITS image of the same shape, whose pixels that are not 0 mark pixels without data.
     zeropoint : float, optional
-        AB magnitude of one count. Images of other surveys than SDSS need it, and a gain.
+        AB magnitude of one count. Images of surveys other than SDSS need it, and a gain.
     gain : float, optional
         Electrons per count.
     sky : float, optional
         Counts per pixel that were subtracted already; by default the image still holds its sky.
     fwhm : float, optional
-        Width of stars at half maximum, arcsec, in place of `psf`.
+        FWHM of stars, arcsec, in place of `psf`.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def open_image(
     Raises
     ------
     NpecatError
-        If a file cannot be read, or a value does not fit the image; it names both.
+        If a file cannot be read, or a value does not suit the image; the message names both.
     """
     path = Path(path)
     if zeropoint is None:

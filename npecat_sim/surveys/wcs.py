@@ -1,4 +1,4 @@
-"""Where the pixels of an image lie on the sky."""
+"""Celestial coordinates and scale of the pixels of an image."""
 
 import warnings
 
@@ -9,16 +9,19 @@ from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
 
-SQUARE = 0.01
-"""Most that the sides of a pixel may differ by, as a share; SDSS's differ by 0.05 %."""
+MAX_SIDE_DIFFERENCE = 0.01
+"""Maximum relative difference of the sides of a pixel; those of SDSS differ by 0.05 %."""
 
 ARCSEC_PER_DEGREE = 3600
 
 
 def celestial_wcs(header: fits.Header) -> WCS | None:
-    """The celestial coordinates of a two-dimensional image, None where the header has none.
+    """The celestial coordinates in the header of a two-dimensional image; None if it has none.
 
-    Raises NpecatError unless they can be read and pixels are square.
+    Raises
+    ------
+    NpecatError
+        If the coordinates cannot be read or the pixels are not square.
     """
     try:
         with warnings.catch_warnings():
@@ -34,7 +37,7 @@ def celestial_wcs(header: fits.Header) -> WCS | None:
     sides = _sides(wcs)
     if not (np.isfinite(sides).all() and sides.min() > 0 and np.isfinite(corner).all()):
         raise NpecatError("the header's WCS gives pixels no place on the sky")
-    if sides.max() > (1 + SQUARE) * sides.min():
+    if sides.max() > (1 + MAX_SIDE_DIFFERENCE) * sides.min():
         height, width = sides
         raise NpecatError(
             f"pixels are not square: by the header's WCS they measure {width:.4g} by "
@@ -49,9 +52,9 @@ def pixel_scale(wcs: WCS) -> float:
 
 
 def _sides(wcs: WCS) -> np.ndarray:
-    """float64 (2,), arcsec: half axes of the ellipse that a circle of one pixel radius becomes.
+    """Half axes on the sky of a circle of one pixel radius: float64 (2,), arcsec, smaller first.
 
-    They also differ where axes are not at right angles.
+    They also differ if the axes of the image are not at right angles.
     """
     matrix = wcs.pixel_scale_matrix
     if not np.isfinite(matrix).all():

@@ -1,4 +1,4 @@
-"""Images and the part of their catalogs that the posterior speaks of, as tensors."""
+"""Images and the part of their catalogs that the posterior describes, as tensors."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -19,15 +19,21 @@ ARRAYS = {
     "is_galaxy": "catalog/is_galaxy",
     "count": "catalog/count",
 }
-"""Tensor of a batch -> the store's array that it comes from."""
+"""The store's array that each tensor of a batch comes from."""
 
 
 @dataclass(frozen=True)
 class ObservedImages:
-    """Some images and what is known of their sky, detector and PSF: all that a posterior takes.
+    """Some images and what is known of their sky, detector and PSF: all that a posterior needs.
 
-    images, backgrounds: (batch, H, W), nanomaggies per pixel; electrons_per_nmgy: (batch,);
-    psf_parameters: (batch, 6).
+    Parameters
+    ----------
+    images, backgrounds : Tensor
+        float32 (batch, y, x), nanomaggies per pixel.
+    electrons_per_nmgy : Tensor
+        (batch,), electrons per nanomaggy.
+    psf_parameters : Tensor
+        (batch, 6), in the order of npecat_sim.model.psf.PARAMETERS.
     """
 
     images: Tensor
@@ -36,15 +42,24 @@ class ObservedImages:
     psf_parameters: Tensor
 
     def to(self, device: torch.device) -> Self:
-        """The images on a device."""
+        """Return the images on a device."""
         return type(self)(**{n: t.to(device, non_blocking=True) for n, t in vars(self).items()})
 
 
 @dataclass(frozen=True)
 class TrainingBatch(ObservedImages):
-    """Some images with their true catalogs.
+    """Some images with their true catalogs; other parameters as of ObservedImages.
 
-    x, y, flux, is_galaxy: (batch, capacity); count: (batch,).
+    Parameters
+    ----------
+    x, y : Tensor
+        float32 (batch, capacity), pixels; the first pixel's centre is 0.
+    flux : Tensor
+        float32 (batch, capacity), nanomaggies.
+    is_galaxy : Tensor
+        bool (batch, capacity).
+    count : Tensor
+        (batch,), number of sources; what follows them in the capacity is padding.
     """
 
     x: Tensor
@@ -58,29 +73,36 @@ class TrainingBatch(ObservedImages):
 
     @property
     def present(self) -> Tensor:
-        """bool (batch, capacity): true where there is a source."""
+        """Where there is a source and no padding: bool (batch, capacity)."""
         return torch.arange(self.x.shape[1], device=self.x.device) < self.count[:, None]
 
     def rows(self, start: int, stop: int) -> "TrainingBatch":
-        """The images from ``start`` to before ``stop``; shares memory with this batch."""
+        """Return the images from ``start`` to before ``stop``, in the memory of the batch."""
         return TrainingBatch(**{n: t[start:stop] for n, t in vars(self).items()})
 
     def share(self, part: int, n_parts: int) -> "TrainingBatch":
-        """One of ``n_parts`` parts that together are the batch; the last ones may be smaller."""
+        """Return one of ``n_parts`` parts of the batch, of which the last ones may be smaller."""
         return TrainingBatch(
             **{n: torch.tensor_split(t, n_parts)[part] for n, t in vars(self).items()}
         )
 
     def joined(self, other: "TrainingBatch") -> "TrainingBatch":
-        """This batch and then the other."""
+        """Return a batch of these images followed by those of another."""
         return TrainingBatch(
             **{n: torch.cat([t, getattr(other, n)]) for n, t in vars(self).items()}
         )
 
     def turned(self, turns: int, flip: bool) -> "TrainingBatch":
-        """Mirror in x if ``flip``, then turn by ``turns`` quarters from +x towards +y.
+        """Return the images mirrored or not, then turned.
 
-        Image, background and catalog move together; the PSF is circular and stays.
+        Images, backgrounds and catalogs move together; the PSF is circular and stays.
+
+        Parameters
+        ----------
+        turns : int
+            Quarter turns from +x towards +y.
+        flip : bool
+            Mirror in x first.
         """
         images, backgrounds, x, y = self.images, self.backgrounds, self.x, self.y
         last = images.shape[-1] - 1
@@ -94,6 +116,6 @@ class TrainingBatch(ObservedImages):
 
 
 def training_batch(batch: Batch) -> TrainingBatch:
-    """The images of a store as tensors in the RAM, sharing its memory."""
+    """Return the images of a store as tensors in RAM, in the memory of its arrays."""
     arrays = batch.arrays()
     return TrainingBatch(**{name: torch.from_numpy(arrays[path]) for name, path in ARRAYS.items()})

@@ -1,6 +1,6 @@
-"""Where the images of a store lie while a run uses them: read as they are needed, or kept.
+"""Where the images of a store lie while a run uses them: streamed, or kept in memory.
 
-Both ways give the same images; what is kept was read when it was first needed.
+Both ways give the same images; an image that is kept is read when it is first needed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,22 +16,31 @@ from npecat_train.data.batch import ARRAYS, TrainingBatch
 from npecat_train.data.memory import free_bytes
 
 CACHES = ("auto", "gpu", "ram", "none")
+"""Choices of where to keep images; see choose_home."""
 
 CPU = torch.device("cpu")
+"""The device whose memory is RAM."""
 
 READERS = 4
-"""Threads that read chunks: one feeds any CPU, a GPU may use more images than one can read."""
+"""Threads that read chunks: one is enough for any CPU, a GPU may need more."""
 
 MEMORY_SHARE = 0.5
-"""Of the memory that is free when a run starts, what stores may fill. The rest is for the network
-and, in RAM, for the system's own cache of files. Images and backgrounds are kept as they come from
-the store: 51 kB an image, 11 GB for 210,000."""
+"""Share of the memory that is free when a run starts that stores may fill. The rest is for the
+network and, in RAM, for the system's cache of files. An image takes 51 kB, 210,000 take 11 GB."""
 
 
 class Streamed:
-    """The images of a store, read anew whenever they are needed."""
+    """The images of a store, read anew whenever they are needed.
 
-    def __init__(self, store: Store, device: torch.device):
+    Parameters
+    ----------
+    store : Store
+        Where the images are.
+    device : torch.device
+        Where they are needed.
+    """
+
+    def __init__(self, store: Store, device: torch.device) -> None:
         self.store, self.device = store, device
         self.chunk_ranges = store.chunk_ranges
 
@@ -39,12 +48,19 @@ class Streamed:
         return len(self.store)
 
     def take(self, images: np.ndarray) -> TrainingBatch:
-        """These images in this order, on the device; they must be whole chunks, mixed at will."""
+        """Return some images in their order, on the device.
+
+        Parameters
+        ----------
+        images : ndarray
+            int (image,), indices of all images of some chunks, in any order.
+        """
         content = _empty(self.store, len(images), CPU, pinned=self.device.type == "cuda")
         arrays = {name: tensor.numpy() for name, tensor in content.items()}
         row_of = dict(zip(images.tolist(), range(len(images)), strict=True))
 
         def put(chunk: range, name: str, values: np.ndarray) -> None:
+            """Put the values of a chunk where its images belong."""
             arrays[name][[row_of[image] for image in chunk]] = values
 
         _read(self.store, _chunks_of(self.chunk_ranges, images), put)
@@ -52,18 +68,29 @@ class Streamed:
 
 
 class Resident(Streamed):
-    """The images of a store, kept in RAM or on the GPU (``home``) from their first use on."""
+    """The images of a store, kept in RAM or on the GPU from their first use on.
 
-    def __init__(self, store: Store, device: torch.device, home: torch.device):
+    Parameters
+    ----------
+    store : Store
+        Where the images are.
+    device : torch.device
+        Where they are needed.
+    home : torch.device
+        Where they are kept: the CPU for RAM, or ``device``.
+    """
+
+    def __init__(self, store: Store, device: torch.device, *, home: torch.device) -> None:
         super().__init__(store, device)
         self.home = home
         self.kept = _empty(store, len(store), home)
         self.missing = set(self.chunk_ranges)
 
     def take(self, images: np.ndarray) -> TrainingBatch:
-        """As Streamed.take."""
+        """Return some images in their order, on the device; see Streamed.take."""
 
         def put(chunk: range, name: str, values: np.ndarray) -> None:
+            """Keep the values of a chunk."""
             self.kept[name][chunk.start : chunk.stop] = torch.from_numpy(values).to(self.home)
 
         wanted = self.missing.intersection(_chunks_of(self.chunk_ranges, images))
@@ -77,17 +104,37 @@ class Resident(Streamed):
 
 
 Images = Streamed | Resident
+"""The images of a store, wherever they lie."""
 
 
 def choose_home(
-    stores: Sequence[Store], device: torch.device, cache: str, passes: int, processes: int = 1
+    stores: Sequence[Store], device: torch.device, *, cache: str, passes: int, processes: int = 1
 ) -> torch.device | None:
-    """Where stores that a run reads ``passes`` times are kept together; None: nowhere.
+    """Choose where the stores of a run are kept.
 
-    cache: one of CACHES; ``auto`` keeps what is read more than once if it fits, on the GPU before
-    RAM. processes: how many share this machine's RAM, each with stores of its own.
+    Parameters
+    ----------
+    stores : sequence of Store
+        What is kept together.
+    device : torch.device
+        Where the run trains.
+    cache : str
+        One of CACHES; ``auto`` keeps stores that are read more than once if they fit, on the GPU
+        rather than in RAM.
+    passes : int
+        Number of times that the run reads the stores.
+    processes : int, optional
+        Number of processes that share this machine's RAM, each with stores of its own.
 
-    Raises NpecatError if they do not fit where they are asked to be.
+    Returns
+    -------
+    torch.device or None
+        The device in whose memory the stores are kept; None if they are streamed.
+
+    Raises
+    ------
+    NpecatError
+        If the stores do not fit where ``cache`` wants them.
     """
     homes = {"gpu": device, "ram": CPU} if device.type == "cuda" else {"ram": CPU}
     if cache == "gpu" and cache not in homes:
@@ -112,13 +159,13 @@ def choose_home(
     return None
 
 
-def open_images(store: Store, device: torch.device, home: torch.device | None) -> Images:
-    """A store for use on a device, kept at home where it has one."""
-    return Resident(store, device, home) if home else Streamed(store, device)
+def open_images(store: Store, device: torch.device, *, home: torch.device | None) -> Images:
+    """Open a store for use on a device, kept in the memory of ``home`` or streamed."""
+    return Resident(store, device, home=home) if home else Streamed(store, device)
 
 
 def bytes_of(store: Store) -> int:
-    """Memory that all images of a store take."""
+    """Return the memory that all images of a store take, bytes."""
     one = _empty(store, 1, CPU)
     return len(store) * sum(tensor.nbytes for tensor in one.values())
 
@@ -126,7 +173,7 @@ def bytes_of(store: Store) -> int:
 def _empty(
     store: Store, n_images: int, device: torch.device, pinned: bool = False
 ) -> dict[str, Tensor]:
-    """Room for so many images of a store."""
+    """Make room for some images of a store."""
     room = {}
     for name, path in ARRAYS.items():
         none = torch.from_numpy(store.array(path, slice(0, 0)))
@@ -136,7 +183,7 @@ def _empty(
 
 
 def _chunks_of(chunk_ranges: Iterable[range], images: np.ndarray) -> list[range]:
-    """The chunks that hold the images."""
+    """Return the chunks that begin with one of the images."""
     wanted = set(images.tolist())
     return [chunk for chunk in chunk_ranges if chunk.start in wanted]
 
@@ -144,7 +191,7 @@ def _chunks_of(chunk_ranges: Iterable[range], images: np.ndarray) -> list[range]
 def _read(
     store: Store, chunks: Iterable[range], put: Callable[[range, str, np.ndarray], None]
 ) -> None:
-    """Read all arrays of the chunks, several at a time, and hand each on."""
+    """Read all arrays of the chunks, several at a time, and pass each to ``put``."""
 
     def read(chunk: range) -> None:
         for name, path in ARRAYS.items():

@@ -13,21 +13,43 @@ from npecat_train.data.batch import TrainingBatch
 from npecat_train.data.cache import Images
 
 CHUNKS_PER_BUFFER = 8
-"""With chunks of 500, 4,000 images are mixed at a time: 200 MB, and as much for the next buffer,
-which is read meanwhile."""
+"""Chunks that are mixed at a time. Of 500 images each they take 200 MB, and as much for the next
+buffer, which is read meanwhile."""
 
 
 def n_batches(passes: Sequence[int], batch_size: int) -> int:
-    """Batches of passes over so many images each; the last one of each may be smaller."""
+    """Count the batches of a run.
+
+    Parameters
+    ----------
+    passes : sequence of int
+        Number of images of each pass; its last batch may be smaller.
+    batch_size : int
+        Images of a batch.
+    """
     return sum(-(-n_images // batch_size) for n_images in passes)
 
 
 def batches(
-    images: Images, batch_size: int, shuffle: tuple[int, int] | None = None, first: int = 0
+    images: Images, batch_size: int, *, shuffle: tuple[int, int] | None = None, first: int = 0
 ) -> Iterator[TrainingBatch]:
-    """Every image exactly once, from batch number ``first`` on, on the device that trains.
+    """Go through a store once, in batches.
 
-    shuffle: (seed, epoch), or None for the store's own order.
+    Parameters
+    ----------
+    images : Streamed or Resident
+        The store.
+    batch_size : int
+        Images of a batch; the last one may be smaller.
+    shuffle : tuple of int, optional
+        Seed and epoch, from which the order follows; by default the store's own order.
+    first : int, optional
+        Number of the first batch, from 0; those before it are left out.
+
+    Yields
+    ------
+    TrainingBatch
+        On the device of ``images``.
     """
     buffers = _order(images.chunk_ranges, shuffle)
     skip = first * batch_size
@@ -51,7 +73,7 @@ def batches(
 
 
 def _ahead(images: Images, buffers: list[np.ndarray]) -> Iterator[TrainingBatch]:
-    """The content of each buffer; the next one is read while the present one is used."""
+    """Yield the content of each buffer; the next one is read while the present one is used."""
     reader = ThreadPoolExecutor(1)
     try:
         waiting = [reader.submit(images.take, wanted) for wanted in buffers[:1]]
@@ -63,12 +85,12 @@ def _ahead(images: Images, buffers: list[np.ndarray]) -> Iterator[TrainingBatch]
                 waiting.append(reader.submit(images.take, following))
             yield content
     finally:
-        # Without waiting: whoever drops the iterator may be the thread that the reading needs.
+        # Without waiting: the iterator may be dropped in a thread that the reading needs.
         reader.shutdown(wait=False, cancel_futures=True)
 
 
 def _order(chunk_ranges: list[range], shuffle: tuple[int, int] | None) -> list[np.ndarray]:
-    """The image indices of each buffer in the order in which they are used."""
+    """Return the image indices of each buffer, in the order of their use."""
     chunks = [np.array(images) for images in chunk_ranges]
     generator = np.random.default_rng(shuffle)
     if shuffle is not None:

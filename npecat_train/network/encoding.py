@@ -1,4 +1,4 @@
-"""How images, PSFs and tiles are told to a network: what a checkpoint and a store must share."""
+"""How images, PSFs and tiles reach a network: what a checkpoint and a store must share."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,9 +11,20 @@ from npecat_train.network.tile_network import TILE_SIZE
 
 @dataclass(frozen=True)
 class Encoding:
-    """image_unit: of the store's images. psf: names and order of its PSF parameters.
+    """The form in which a network takes images, PSFs and tiles.
 
-    tile_size: pixels. stretches, apertures: see inputs.py.
+    Parameters
+    ----------
+    image_unit : str
+        Unit of the store's images.
+    pixel_scale_arcsec : float
+        Side of a pixel, arcsec.
+    psf : str
+        Names and order of the store's PSF parameters.
+    tile_size : int
+        Side of a tile, pixels.
+    stretches, apertures : tuple
+        See inputs.STRETCHES and inputs.APERTURES.
     """
 
     image_unit: str
@@ -25,7 +36,7 @@ class Encoding:
 
     @classmethod
     def of(cls, store: Contents) -> "Encoding":
-        """What this version of npecat makes of a store."""
+        """Return the encoding in which this npecat gives a store to a network."""
         return cls(
             image_unit=store.about("images")["unit"],
             pixel_scale_arcsec=store.settings.pixel_scale_arcsec,
@@ -33,15 +44,22 @@ class Encoding:
         )
 
     def refuse_other(self, store: Contents) -> None:
-        """Raise NpecatError, with every difference, where a store is not of this encoding."""
+        """Raise NpecatError, with every difference, if a store is not of this encoding."""
         self._refuse(Encoding.of(store), f"{store.path} does not suit this network")
 
     def refuse_old(self, where: Path) -> None:
-        """Raise NpecatError where this npecat makes other inputs and tiles; ``where``: a file."""
+        """Raise NpecatError if this npecat makes other inputs or tiles.
+
+        Parameters
+        ----------
+        where : Path
+            The file that the encoding is from, for the error.
+        """
         here = Encoding(self.image_unit, self.pixel_scale_arcsec, self.psf)
         self._refuse(here, f"{where} holds a network that this npecat cannot run")
 
     def _refuse(self, other: "Encoding", problem: str) -> None:
+        """Raise NpecatError, with every difference, if another encoding is not this one."""
         trained, here = asdict(self), asdict(other)
         differences = [
             f"{name} {trained[name]}, not {here[name]}"

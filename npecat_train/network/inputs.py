@@ -1,11 +1,12 @@
-"""What the network sees: image and background in noise units, and the PSF, standardised.
+"""The network's inputs: the image in units of its noise, the sky, the PSF and aperture fluxes.
 
-The image enters as asinh(s) and asinh(s / 30), s being the image over the standard deviation of
-its sky: the first resolves the noise, the second stays clear of saturation in bright cores.
+The image enters as asinh(s) and asinh(s / 30), where s is the image over the standard deviation of
+its sky noise: the first resolves the noise, the second does not saturate in bright cores.
 
-At the tiles join the sky, the PSF and the log of the flux in apertures. The network says how the
-flux of a source compares with that in the middle aperture, so that it has to know the PSF and the
-neighbours, but not to sum a bright star to a part in a thousand in bfloat16.
+The sky, the PSF and the log of the flux in apertures join at the resolution of the tiles. The
+network predicts the ratio of a source's flux to the flux in the middle aperture. For that it must
+know the PSF and the neighbours, but it need not sum the pixels of a bright star to a part in a
+thousand in bfloat16.
 """
 
 from dataclasses import dataclass
@@ -20,28 +21,46 @@ from npecat_sim.store.reader import Store
 from npecat_train.network.tile_network import TILE_SIZE
 
 STRETCHES = (1.0, 30.0)
+"""Divisors of the image, in standard deviations of its sky noise, before asinh."""
+
 N_PIXEL_MAPS = len(STRETCHES)
+"""Number of maps at the resolution of the pixels."""
 
 APERTURES = (1, 3, 5)
-"""Sides of the square apertures around each tile, in tiles; the middle one is the reference: 12
-pixels hold 90 % of a star and, of 0.36 nmgy of noise, about half the flux of the faintest."""
+"""Sides of the square apertures around each tile, tiles. The middle one, of 12 pixels, holds 90 %
+of a star's flux; its noise of 0.36 nanomaggies is about half the flux of the faintest source."""
+
 REFERENCE_APERTURE = 1
+"""Index of the aperture in whose flux the network gives the flux of a source."""
+
 APERTURE_REACH = max(APERTURES) // 2
-"""Tiles from a tile to the farthest one in its apertures."""
+"""Distance from a tile to the farthest tile in its apertures, tiles."""
 
 N_SKY_IMAGES = 5000
-"""Images whose sky is measured: 128 MB, and a mean to 2 % of the spread."""
+"""Number of images whose sky is measured: their backgrounds take 128 MB, and the mean is good to
+2 % of the spread."""
 
-LEAST_SKY_STD = 0.05
-"""A store of one field has almost no spread of skies; other fields must not become extremes."""
+MIN_SKY_STD = 0.05
+"""Minimum of sky_std: a store of one field has almost no spread, and the skies of other fields must
+not become extreme inputs."""
 
 
 @dataclass(frozen=True)
 class Standardisation:
-    """Means and standard deviations over a training store; they travel in the checkpoint.
+    """Means and standard deviations over a training store, as a checkpoint holds them.
 
-    psf_mean, psf_std: (6,), see npecat_sim.model.psf. sky_mean, sky_std: of the log of the
-    background in electrons per pixel. Raises ValueError where they are none.
+    Parameters
+    ----------
+    psf_mean, psf_std : tuple of float
+        (6,), of the PSF parameters in the order of npecat_sim.model.psf.PARAMETERS.
+    sky_mean, sky_std : float
+        Of the natural log of the background in electrons per pixel.
+
+    Raises
+    ------
+    ValueError
+        If there are too few or too many numbers, one is not finite, or a standard deviation is
+        not positive.
     """
 
     psf_mean: tuple[float, ...]
@@ -62,7 +81,7 @@ class Standardisation:
 
 
 def measure_standardisation(store: Store) -> Standardisation:
-    """Statistics of the PSF parameters and the sky over a training store."""
+    """Measure the means and standard deviations over a training store."""
     psf = store.array("psf_parameters")
     sample = slice(0, N_SKY_IMAGES)
     # One pixel an image stands for its sky, which varies far more between fields than within.
@@ -73,15 +92,22 @@ def measure_standardisation(store: Store) -> Standardisation:
         psf_mean=tuple(map(float, psf.mean(axis=0))),
         psf_std=tuple(float(std) if std > 0 else 1.0 for std in psf.std(axis=0)),
         sky_mean=float(sky.mean()),
-        sky_std=max(float(sky.std()), LEAST_SKY_STD),
+        sky_std=max(float(sky.std()), MIN_SKY_STD),
     )
 
 
 @dataclass(frozen=True)
 class NetworkInputs:
-    """pixel_maps: (batch, N_PIXEL_MAPS, H, W). tile_maps: (batch, n_tile_maps, H / 4, W / 4).
+    """Inputs of a network for a batch of images.
 
-    aperture_flux: (batch, H / 4, W / 4), nanomaggies, in the reference aperture of each tile.
+    Parameters
+    ----------
+    pixel_maps : Tensor
+        float32 (batch, N_PIXEL_MAPS, y, x).
+    tile_maps : Tensor
+        float32 (batch, n_tile_maps, tile row, tile column).
+    aperture_flux : Tensor
+        float32 (batch, tile row, tile column), nanomaggies in the reference aperture of each tile.
     """
 
     pixel_maps: Tensor
@@ -90,22 +116,37 @@ class NetworkInputs:
 
 
 def n_tile_maps(use_psf: bool) -> int:
-    """Number of maps that join at tile resolution: sky, apertures, and the PSF if used."""
+    """Return the number of maps that join at the tiles: sky, apertures, and the PSF if used."""
     return 1 + len(APERTURES) + (len(PARAMETERS) if use_psf else 0)
 
 
 def network_inputs(
     images: Tensor,
     backgrounds: Tensor,
+    *,
     electrons_per_nmgy: Tensor,
     psf_parameters: Tensor,
     standardisation: Standardisation,
     use_psf: bool,
 ) -> NetworkInputs:
-    """Inputs of some images.
+    """Return the network's inputs for a batch of images.
 
-    images, backgrounds: float32 (batch, H, W), nanomaggies. electrons_per_nmgy: (batch,).
-    psf_parameters: (batch, 6).
+    Parameters
+    ----------
+    images, backgrounds : Tensor
+        float32 (batch, y, x), nanomaggies per pixel.
+    electrons_per_nmgy : Tensor
+        (batch,), electrons per nanomaggy.
+    psf_parameters : Tensor
+        (batch, 6), in the order of npecat_sim.model.psf.PARAMETERS.
+    standardisation : Standardisation
+        Of the network's training.
+    use_psf : bool
+        Whether the PSF parameters are among the inputs.
+
+    Returns
+    -------
+    NetworkInputs
     """
     electrons = electrons_per_nmgy.to(images.dtype)[:, None, None]
     in_sigma = images * torch.sqrt(electrons / backgrounds)
@@ -125,18 +166,18 @@ def network_inputs(
 
 
 def asinh(values: Tensor) -> Tensor:
-    """torch.asinh to a part in 1e7, in an eighth of its time on a CPU: a tenth of all inference."""
+    """Return torch.asinh to a part in 1e7, in an eighth of its time on a CPU."""
     size = values.abs()
     rest = size * (size / (1 + torch.sqrt(1 + size.square())))
     return torch.log1p(size + rest).copysign(values)
 
 
 def _aperture_fluxes(images: Tensor, variance: Tensor) -> Tensor:
-    """Flux in each aperture of each tile, (batch, aperture, H / 4, W / 4), nanomaggies.
+    """Flux in each aperture of each tile, nanomaggies: (batch, aperture, tile row, tile column).
 
-    variance: of the sky, like images. Where the noise gives less flux than its own standard
-    deviation, or a negative one, the value levels off smoothly and stays positive. At the image's
-    edge an aperture holds what the image holds.
+    ``variance`` is that of the sky noise, shaped as the images. Where the flux is below its own
+    noise or negative, the value levels off smoothly and stays positive. At the image's edge an
+    aperture holds only what lies in the image.
     """
     tiles = avg_pool2d(torch.stack([images, variance], dim=1), TILE_SIZE) * TILE_SIZE**2
     fluxes = []

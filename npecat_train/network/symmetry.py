@@ -1,18 +1,18 @@
 """Networks that turn with the image, as the sky does.
 
-Nothing in the sky or in a circular PSF tells left from right or up from across: the posterior of
-an image that is turned or mirrored is the posterior turned or mirrored. A network says so exactly
-if its channels come in sets that the eight symmetries of a square permute, and a weight equals
-every other weight that such a symmetry takes it to (Cohen & Welling 2016, arXiv:1602.07576; sets of
-fewer than eight: Weiler & Cesa 2019, arXiv:1911.08251). Weights that begin so stay so while their
-gradients are averaged over the symmetries, and this average is the gradient of all eight turned
-copies of the batch. The network itself, its files and its speed are those of any other.
+The sky and a circular PSF have no preferred direction: the posterior of an image that is turned or
+mirrored is the posterior turned or mirrored. This holds exactly for a network whose channels come
+in sets that the eight symmetries of a square permute, if a weight equals every other weight to
+which such a symmetry takes it (Cohen & Welling 2016, arXiv:1602.07576; sets of fewer than eight:
+Weiler & Cesa 2019, arXiv:1911.08251). Weights that begin so stay so while their gradients are
+averaged over the symmetries, and this average is the gradient of all eight turned copies of the
+batch. The network itself, its files and its speed are those of any other network.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,37 +22,50 @@ from torch import Tensor, nn
 from npecat_train.network.tile_network import ConvBlock, TileNetwork
 
 QUARTER, MIRROR = np.array([[0, -1], [1, 0]]), np.array([[-1, 0], [0, 1]])
+"""Matrices on (x, y): a quarter turn from +x towards +y, and the mirror in x."""
+
 SYMMETRIES = tuple(
     mirror @ np.linalg.matrix_power(QUARTER, turns)
     for mirror in (np.eye(2, dtype=int), MIRROR)
     for turns in range(4)
 )
-"""Matrices on (x, y): turns by quarters from +x towards +y, and those mirrored in x."""
+"""Matrices on (x, y) of the eight symmetries: the four turns, and the four mirrored in x."""
 
 Table = NDArray[np.int64]
+"""A matrix of a symmetry, or a number for each symmetry and channel."""
 
 
 @dataclass(frozen=True)
 class Channels:
-    """What each symmetry makes of some channels: (symmetry, channel) to a channel, with a sign."""
+    """How some channels turn with the image: each symmetry permutes them and may change signs.
+
+    Parameters
+    ----------
+    to : ndarray
+        int64 (symmetry, channel), the channel to which each symmetry takes each channel.
+    sign : ndarray
+        int64 (symmetry, channel), 1 or -1, by which it multiplies the channel.
+    """
 
     to: Table
     sign: Table
 
     def __add__(self, other: "Channels") -> "Channels":
-        """Both, one after the other."""
+        """Return these channels followed by others."""
         shifted = other.to + self.to.shape[1]
         return Channels(np.hstack([self.to, shifted]), np.hstack([self.sign, other.sign]))
 
     def __mul__(self, times: int) -> "Channels":
+        """Return these channels, ``times`` times in a row."""
         none = np.empty((len(SYMMETRIES), 0), dtype=int)
-        return reduce(Channels.__add__, [self] * times, Channels(none, none))
+        repeated: Channels = reduce(Channels.__add__, [self] * times, Channels(none, none))
+        return repeated
 
 
 def _permuted(invariances: Sequence[Table]) -> Channels:
-    """A set with a channel for each way in which the symmetries turn a pattern.
+    """Make a set with a channel for each way in which the symmetries turn a pattern.
 
-    invariances: the symmetries that leave the pattern as it is, a group of their own.
+    ``invariances`` are the symmetries that leave the pattern as it is; they form a group.
     """
 
     def pattern(symmetry: Table) -> bytes:
@@ -65,64 +78,76 @@ def _permuted(invariances: Sequence[Table]) -> Channels:
 
 
 NOTHING = SYMMETRIES[0]
+"""The symmetry that leaves everything as it is."""
+
 ANY = _permuted([NOTHING])
-"""Eight channels for a pattern without a symmetry."""
+"""Eight channels, for a pattern without a symmetry."""
+
 MIRRORED = _permuted([NOTHING, MIRROR])
-"""Four for one with a mirror axis, which points up, down, left or right."""
+"""Four channels, for a pattern with a mirror axis that points up, down, left or right."""
+
 AXES = _permuted([NOTHING, -NOTHING, MIRROR, -MIRROR])
-"""Two for an elongated one: along x and along y."""
+"""Two channels, for an elongated pattern: along x and along y."""
+
 SCALAR = _permuted(SYMMETRIES)
-"""One for a round one."""
+"""One channel, for a round pattern."""
+
 VECTOR = Channels(
     np.array([np.abs(symmetry).argmax(axis=0) for symmetry in SYMMETRIES]),
     np.array([symmetry.sum(axis=0) for symmetry in SYMMETRIES]),
 )
-"""The x and y of a direction; only for outputs, since no SiLU turns with it."""
+"""Two channels, the x and y of a direction; only for outputs, since no SiLU turns with them."""
 
 
 def channels(n: int) -> Channels:
-    """How n channels inside a network turn: a quarter of them each as ANY, MIRRORED, AXES, SCALAR.
+    """Return how n channels inside a network turn: a quarter each as ANY, MIRRORED, AXES, SCALAR.
 
-    Where that does not come out even, there are more of the last.
+    If n is not divisible so, there are more of SCALAR. For the choice see docs/networks.md,
+    turning with the image.
     """
     sets = ANY * (n // 32) + MIRRORED * -(-n // 16) + AXES * (n // 8)
-    return sets + SCALAR * (n - sets.to.shape[1])
+    n_scalars: int = n - sets.to.shape[1]
+    return sets + SCALAR * n_scalars
 
 
 class Symmetry:
     """Keeps the weights of a network such that its posterior turns with the image.
 
-    outputs: how the network's outputs turn.
+    Parameters
+    ----------
+    network : TileNetwork
+        The network in training, its weights in float32.
+    outputs : Channels
+        How the network's outputs turn.
     """
 
-    def __init__(self, network: TileNetwork, outputs: Channels):
+    def __init__(self, network: TileNetwork, outputs: Channels) -> None:
         entries = _entries(network, outputs)
         named = dict(network.named_parameters()) | dict(network.named_buffers())
         self.weights = list(network.parameters())
         self.tensors = [named[name] for name in entries]
         device = network.head.weight.device
         of_weights = [entries[name] for name, _ in network.named_parameters()]
-        self.of_weights, self.of_tensors = (
-            _Orbits(some, device) for some in (of_weights, list(entries.values()))
-        )
+        self.of_weights = _Orbits(of_weights, device)
+        self.of_tensors = _Orbits(list(entries.values()), device)
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Give every weight the value of the first one that turns into it."""
+        """Set every weight to the first of the weights that turn into it."""
         self.of_weights.share(self.weights)
 
     def average_gradients(self) -> None:
-        """Give every gradient the mean over those that turn into it."""
+        """Set every gradient to the mean over those that turn into it."""
         self.of_weights.average([cast(Tensor, weight.grad) for weight in self.weights])
 
     @torch.no_grad()
     def average(self) -> None:
-        """The same for weights and batch norms' statistics, which rounding drives apart."""
+        """Average weights and batch norms' statistics too, which rounding drives apart."""
         self.of_tensors.average(self.tensors)
 
     @torch.no_grad()
     def check(self) -> None:
-        """Raise ValueError where the network does not turn with the image."""
+        """Raise ValueError if the network does not turn with the image."""
         turned = [weight.clone() for weight in self.weights]
         self.of_weights.average(turned)
         for weight, other in zip(self.weights, turned, strict=True):
@@ -131,35 +156,34 @@ class Symmetry:
 
 
 class _Orbits:
-    """The entries of some tensors that the symmetries take to each other.
+    """The entries of some tensors, in the groups in which the symmetries permute them.
 
-    entries: of each tensor, flattened. A list of indices is looked up in a tenth of the time that
-    a table takes.
+    ``entries`` are those of each tensor, flattened. Indices are flattened before a look-up: a list
+    takes a tenth of a table's time.
     """
 
-    def __init__(self, entries: Sequence[Channels], device: torch.device):
+    def __init__(self, entries: Sequence[Channels], device: torch.device) -> None:
         self.sizes = [one.to.shape[1] for one in entries]
         starts = np.cumsum([0, *self.sizes])
         members, signs, orbits, sign = [], [], [], []
         n_orbits = 0
         for start, one in zip(starts, entries, strict=False):
-            least = one.to.min(axis=0)
-            first = np.flatnonzero(least == np.arange(len(least)))
+            lowest = one.to.min(axis=0)
+            first = np.flatnonzero(lowest == np.arange(len(lowest)))
             members.append(start + one.to[:, first])
             signs.append(one.sign[:, first])
-            orbits.append(n_orbits + np.searchsorted(first, least))
+            orbits.append(n_orbits + np.searchsorted(first, lowest))
             sign.append(np.empty(one.to.shape[1]))
             sign[-1][one.to[:, first]] = one.sign[:, first]
             n_orbits += len(first)
-        self.members, self.signs, self.orbit, self.sign = (
-            torch.tensor(np.hstack(table), dtype=kind, device=device)
-            for table, kind in (
-                (members, torch.int64),
-                (signs, torch.float32),
-                (orbits, torch.int64),
-                (sign, torch.float32),
-            )
-        )
+
+        def joined(tables: list[NDArray[Any]], dtype: torch.dtype) -> Tensor:
+            return torch.tensor(np.hstack(tables), dtype=dtype, device=device)
+
+        self.members = joined(members, torch.int64)  # (symmetry, orbit)
+        self.signs = joined(signs, torch.float32)
+        self.orbit = joined(orbits, torch.int64)  # (entry,)
+        self.sign = joined(sign, torch.float32)
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Set every entry to the mean of its orbit; a second time this changes no bit."""
@@ -172,17 +196,20 @@ class _Orbits:
         self._set(tensors, self._flat(tensors).index_select(0, self.members[0]))
 
     def _flat(self, tensors: Sequence[Tensor]) -> Tensor:
+        """All entries of the tensors in a row."""
         return torch.cat([_in_memory_order(tensor).flatten() for tensor in tensors])
 
     def _set(self, tensors: Sequence[Tensor], of_orbits: Tensor) -> None:
-        parts = (of_orbits.index_select(0, self.orbit) * self.sign).split(self.sizes)
+        """Set every entry to the value of its orbit, float32 (orbit,), with its own sign."""
+        entries = of_orbits.index_select(0, self.orbit) * self.sign
+        parts = torch.split(entries, self.sizes)
         ordered = [_in_memory_order(tensor) for tensor in tensors]
         new = [part.view(old.shape) for part, old in zip(parts, ordered, strict=True)]
         torch._foreach_copy_(ordered, new)
 
 
 def _in_memory_order(tensor: Tensor) -> Tensor:
-    """A weight (out, in, y, x) as (out, y, x, in); other tensors as they are."""
+    """Return a weight (out, in, y, x) as (out, y, x, in), other tensors as they are."""
     return tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor
 
 

@@ -196,6 +196,7 @@ class TileNetwork(nn.Module):
         self,
         n_pixel_maps: int,
         n_tile_maps: int,
+        *,
         initial_outputs: tuple[float, ...],
         size: NetworkSize,
     ) -> None:

@@ -12,91 +12,109 @@ from npecat_train.posterior.distributions import Distributions, bisect, normal, 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 MODE_STEPS = 100
-"""Steps towards a mixture's mode; each climbs."""
+"""Steps towards a mixture's mode; the density rises in each."""
 
 
 @dataclass(frozen=True)
 class LogNormal(Distributions):
-    """exp of Normal(loc, scale)."""
+    """A value whose natural log is Normal(loc, scale).
+
+    Parameters
+    ----------
+    loc, scale : Tensor
+        Mean and standard deviation of the log.
+    """
 
     loc: Tensor
     scale: Tensor
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density at a positive value."""
+        """Return the log-density at a positive value."""
         log_value = value.log()
         return _normal_log_density(log_value, self.loc, self.scale) - log_value
 
     def cdf(self, value: Tensor) -> Tensor:
-        """Probability of less than a positive value."""
-        return ndtr((value.log() - self.loc) / self.scale)
+        """Return the probability of a value below a positive one."""
+        probability: Tensor = ndtr((value.log() - self.loc) / self.scale)
+        return probability
 
     def quantile(self, level: float | Tensor) -> Tensor:
-        """The value below which a share ``level`` of the probability lies."""
+        """Return the value below which a share ``level`` of the probability lies."""
         wanted = torch.as_tensor(level, dtype=self.loc.dtype, device=self.loc.device)
         return torch.exp(self.loc + self.scale * ndtri(wanted))
 
     def median(self) -> Tensor:
-        """The median, the point estimate: the mode is biased low."""
+        """Return the median, which is the point estimate: the mode is biased low."""
         return self.loc.exp()
 
     def mean(self) -> Tensor:
-        """The mean."""
+        """Return the mean."""
         return torch.exp(self.loc + self.scale**2 / 2)
 
     def mode(self) -> Tensor:
-        """Where the density is highest."""
+        """Return the value of the highest density."""
         return torch.exp(self.loc - self.scale**2)
 
     def times(self, factor: Tensor) -> "LogNormal":
-        """The distribution of the value times a positive number."""
+        """Return the distribution of the value times a positive number."""
         return LogNormal(self.loc + factor.log(), self.scale)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draws, (n, ...)."""
-        return torch.exp(self.loc + self.scale * normal(self.loc, n, generator))
+        """Draw n values of each: (n, ...)."""
+        return torch.exp(self.loc + self.scale * normal(self.loc, n, generator=generator))
 
 
 @dataclass(frozen=True)
 class LogNormalMixture(Distributions):
-    """exp of a mixture of normals; each tensor has a last axis of components, (..., component)."""
+    """A value whose natural log is a mixture of normals.
+
+    Parameters
+    ----------
+    logit : Tensor
+        (..., component), whose softmax are the weights of the components.
+    loc, scale : Tensor
+        (..., component), mean and standard deviation of the log.
+    """
 
     logit: Tensor
     loc: Tensor
     scale: Tensor
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density at a positive value."""
+        """Return the log-density at a positive value."""
         return self._log_density(value.log()) - value.log()
 
     def cdf(self, value: Tensor) -> Tensor:
-        """Probability of less than a positive value."""
+        """Return the probability of a value below a positive one."""
         return self._cdf_of_log(value.log(), self._weight())
 
     def quantile(self, level: float | Tensor) -> Tensor:
-        """The value below which a share ``level`` of the probability lies.
+        """Return the value below which a share ``level`` of the probability lies.
 
-        It is sought between the least and the greatest of the components' own quantiles.
+        It is sought between the lowest and the highest of the components' own quantiles.
         """
         wanted = torch.as_tensor(level, dtype=self.loc.dtype, device=self.loc.device)
         of_components = self.loc + self.scale * ndtri(wanted)[..., None]
         low, high = of_components.amin(dim=-1), of_components.amax(dim=-1)
         weight = self._weight()
-        return bisect(lambda value: self._cdf_of_log(value, weight), wanted, low, high).exp()
+        return bisect(
+            lambda value: self._cdf_of_log(value, weight), wanted, low=low, high=high
+        ).exp()
 
     def median(self) -> Tensor:
-        """The median, the point estimate."""
+        """Return the median, which is the point estimate."""
         return self.quantile(0.5)
 
     def mean(self) -> Tensor:
-        """The mean."""
+        """Return the mean."""
         return (self._weight() * torch.exp(self.loc + self.scale**2 / 2)).sum(dim=-1)
 
     def mode(self) -> Tensor:
-        """Where the density is highest, to 1e-3.
+        """Return the value of the highest density, to 1e-3.
 
-        From the mode of each component the density is climbed as EM does: with the components'
-        shares r of the density at log value u, the next u has sum r (loc - u) / scale^2 = 1.
+        The search climbs from the mode of each component by the steps of expectation maximisation:
+        if r are the components' shares of the density at log value u, the next u solves
+        sum r (loc - u) / scale^2 = 1.
         """
         mixture = self.map(lambda tensor: tensor[..., None, :])  # (..., start, component)
         precision = mixture.scale**-2
@@ -109,21 +127,23 @@ class LogNormalMixture(Distributions):
         return log_value.gather(-1, best).squeeze(-1).exp()
 
     def times(self, factor: Tensor) -> "LogNormalMixture":
-        """The distribution of the value times a positive number."""
+        """Return the distribution of the value times a positive number."""
         return LogNormalMixture(self.logit, self.loc + factor.log()[..., None], self.scale)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draws, (n, ...)."""
+        """Draw n values of each: (n, ...)."""
         edges = self._weight().cumsum(dim=-1)[..., :-1]
-        chosen = uniform(self.loc[..., 0], n, generator)[..., None] > edges
+        chosen = uniform(self.loc[..., 0], n, generator=generator)[..., None] > edges
         component = chosen.sum(dim=-1, keepdim=True)
-        loc, scale = (
-            tensor.expand(n, *tensor.shape).gather(-1, component).squeeze(-1)
-            for tensor in (self.loc, self.scale)
-        )
-        return torch.exp(loc + scale * normal(self.loc[..., 0], n, generator))
+
+        def of_chosen(tensor: Tensor) -> Tensor:
+            return tensor.expand(n, *tensor.shape).gather(-1, component).squeeze(-1)
+
+        noise = normal(self.loc[..., 0], n, generator=generator)
+        return torch.exp(of_chosen(self.loc) + of_chosen(self.scale) * noise)
 
     def _weight(self) -> Tensor:
+        """Weight of each component."""
         return torch.softmax(self.logit, dim=-1)
 
     def _log_terms(self, log_value: Tensor) -> Tensor:
@@ -132,10 +152,13 @@ class LogNormalMixture(Distributions):
         return torch.log_softmax(self.logit, dim=-1) + density
 
     def _log_density(self, log_value: Tensor) -> Tensor:
+        """Log-density of the log of the value."""
         return torch.logsumexp(self._log_terms(log_value), dim=-1)
 
     def _cdf_of_log(self, log_value: Tensor, weight: Tensor) -> Tensor:
-        return (weight * ndtr((log_value[..., None] - self.loc) / self.scale)).sum(dim=-1)
+        """Probability of a lower log of the value."""
+        of_components: Tensor = ndtr((log_value[..., None] - self.loc) / self.scale)
+        return (weight * of_components).sum(dim=-1)
 
 
 def _normal_log_density(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the network is asked: the brightest source of every tile (Patel et al. 2025)."""
+"""The catalog that a network predicts: the brightest source of every tile (Patel et al. 2025)."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,21 @@ from npecat_train.network.tile_network import TILE_SIZE
 
 @dataclass(frozen=True)
 class TileCatalog:
-    """The brightest source of each tile, axes (batch, tile row, tile column).
+    """The brightest source of each tile.
 
-    present: bool. x, y: float32, pixels from the tile's lower edges, in [0, TILE_SIZE]; flux:
-    float32, nanomaggies; is_galaxy: bool. Where no source is, these hold harmless values.
+    Each field has the shape (..., batch, tile row, tile column). Where no source is, all but
+    ``present`` hold harmless values.
+
+    Parameters
+    ----------
+    present : Tensor
+        bool, True where the tile has a source.
+    x, y : Tensor
+        float32, pixels from the tile's lower edges, in [0, TILE_SIZE].
+    flux : Tensor
+        float32, nanomaggies.
+    is_galaxy : Tensor
+        bool.
     """
 
     present: Tensor
@@ -24,12 +35,27 @@ class TileCatalog:
 
 
 def tile_catalog(
-    x: Tensor, y: Tensor, flux: Tensor, is_galaxy: Tensor, present: Tensor, n_tiles: int
+    x: Tensor, y: Tensor, *, flux: Tensor, is_galaxy: Tensor, present: Tensor, n_tiles: int
 ) -> TileCatalog:
-    """Sort padded catalogs into tiles.
+    """Find the brightest source of every tile in padded catalogs.
 
-    x, y, flux, is_galaxy, present: (batch, capacity) in the store's coordinates; n_tiles: along
-    each side of the image. A position is measured from the image's edge at -0.5.
+    Parameters
+    ----------
+    x, y : Tensor
+        float32 (batch, capacity), pixels; the first pixel's centre is 0, its edge -0.5.
+    flux : Tensor
+        float32 (batch, capacity), nanomaggies.
+    is_galaxy : Tensor
+        bool (batch, capacity).
+    present : Tensor
+        bool (batch, capacity), False in the padding.
+    n_tiles : int
+        Along each side of the image.
+
+    Returns
+    -------
+    TileCatalog
+        Of shape (batch, n_tiles, n_tiles).
     """
     batch = len(x)
     from_edge = torch.stack([y, x], dim=-1).nan_to_num() + 0.5  # (batch, capacity, 2)
@@ -38,8 +64,8 @@ def tile_catalog(
     tile = (index[..., 0] * n_tiles + index[..., 1]).long()
     tile = tile + torch.arange(batch, device=x.device)[:, None] * n_tiles**2
 
-    # Sizes must not depend on values, which a GPU would have to send to the host: padding and the
-    # fainter of two sources in a tile go to one tile more, which is cut off.
+    # Sizes must not depend on values, which a GPU would have to send to the host: padding, and all
+    # but the brightest source of a tile, go to an extra tile, which is cut off.
     nowhere = batch * n_tiles**2
     tile = torch.where(present, tile, nowhere).flatten()
     flux = flux.flatten()
@@ -47,6 +73,7 @@ def tile_catalog(
     tile = torch.where(flux == brightest[tile], tile, nowhere)
 
     def spread(values: Tensor, empty: float) -> Tensor:
+        """Put the values of the chosen sources into their tiles, ``empty`` into all others."""
         out = torch.full((nowhere + 1,), empty, dtype=values.dtype, device=x.device)
         return out.scatter(0, tile, values.flatten())[:nowhere].view(batch, n_tiles, n_tiles)
 

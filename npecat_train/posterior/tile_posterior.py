@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,25 +17,45 @@ from npecat_train.posterior.truncated_normal import TruncatedBivariateNormal
 
 
 def initial_outputs(flux: str) -> tuple[float, ...]:
-    """What an untrained network puts out, in the order of from_raw; ``flux``: a key of FLUX."""
+    """Return the output of an untrained network, in the order of TilePosterior.from_raw.
+
+    Parameters
+    ----------
+    flux : str
+        The family of the flux, a key of factors.FLUX.
+
+    Returns
+    -------
+    tuple of float
+        One number for each output of a tile.
+    """
     return tuple(output for factor in _factors(flux) for output in factor.initial_outputs)
 
 
 def output_channels(flux: str) -> Channels:
-    """How these outputs turn with the image."""
+    """Return how these outputs turn with the image; ``flux`` is a key of factors.FLUX."""
     return reduce(Channels.__add__, (factor.channels for factor in _factors(flux)))
 
 
-def _factors(flux: str) -> tuple[Factor, ...]:
+def _factors(flux: str) -> tuple[Factor[Any], ...]:
+    """The factors of the posterior, in the order of the network's outputs."""
     return SOURCE, POSITION, TYPE, FLUX[flux]
 
 
 @dataclass(frozen=True)
 class TilePosterior(Distributions):
-    """Posterior of the brightest source of each tile, (batch, row, column).
+    """Posterior of the brightest source of each tile, (batch, tile row, tile column).
 
-    source: whether there is one. position: pixels from the tile's lower edges; galaxy: whether
-    it is one; flux: nanomaggies; these three given that there is a source.
+    Parameters
+    ----------
+    source : Bernoulli
+        Whether the tile has a source.
+    position : TruncatedBivariateNormal
+        Where the source is, if there is one: pixels from the tile's lower edges.
+    galaxy : Bernoulli
+        Whether the source is a galaxy, if there is one.
+    flux : LogNormal or LogNormalMixture
+        Flux of the source, if there is one: nanomaggies.
     """
 
     source: Bernoulli
@@ -44,12 +65,23 @@ class TilePosterior(Distributions):
 
     @classmethod
     def from_raw(cls, raw: Tensor, flux: str) -> "TilePosterior":
-        """Read the network's output, (batch, output, row, column), at least in float32.
+        """Make a posterior of the network's output.
 
-        The flux is in units of the network's choice, see forward.tile_posterior.
+        Parameters
+        ----------
+        raw : Tensor
+            float32 or float64 (batch, output, tile row, tile column).
+        flux : str
+            The family of the flux, a key of factors.FLUX.
+
+        Returns
+        -------
+        TilePosterior
+            Its flux is in units of the flux in the reference aperture of each tile; see
+            model.tile_posterior.
         """
         sizes = [factor.n_outputs for factor in _factors(flux)]
-        source, position, galaxy, flux_outputs = raw.split(sizes, dim=1)
+        source, position, galaxy, flux_outputs = torch.split(raw, sizes, dim=1)
         return cls(
             source=SOURCE.read(source),
             position=POSITION.read(position),
@@ -58,7 +90,7 @@ class TilePosterior(Distributions):
         )
 
     def negative_log_likelihood(self, truth: TileCatalog) -> dict[str, Tensor]:
-        """By factor, the sum over the tiles of each image: float32 (batch,)."""
+        """Return by factor the sum over the tiles of each image: float32 (batch,), nats."""
         where_present = {
             "position": self.position.log_prob(truth.x, truth.y),
             "type": self.galaxy.log_prob(truth.is_galaxy),
@@ -71,11 +103,18 @@ class TilePosterior(Distributions):
         return {name: -term.sum(dim=(1, 2)) for name, term in terms.items()}
 
     def sample(self, n: int, generator: torch.Generator) -> TileCatalog:
-        """Draws of tile catalogs, every field (n, batch, row, column); tiles are independent."""
+        """Draw n tile catalogs of each image, with independent tiles.
+
+        Returns
+        -------
+        TileCatalog
+            Of shape (n, batch, tile row, tile column).
+        """
         present = self.source.sample(n, generator)
         sources = self[torch.nonzero(present, as_tuple=True)[1:]]
 
         def spread(values: Tensor, empty: float) -> Tensor:
+            """Put the values of the sources into their tiles, ``empty`` into all others."""
             out = torch.full_like(present, empty, dtype=values.dtype)
             out[present] = values[0]
             return out

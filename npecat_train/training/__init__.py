@@ -1,1 +1,1 @@
-"""The training loop and all that it takes; imports every other room."""
+"""The training loop and all that it needs; imports every other room."""

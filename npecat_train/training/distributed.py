@@ -1,9 +1,9 @@
 """Several processes that train one network together, as torchrun starts them.
 
-Each process reads every global batch and works on its own part of it. Sums over the parts, of the
-gradients and in batch norm (batch_norm.py), make the step that of one process with the whole
-batch; only the order in which numbers are added differs. All processes must see the same files;
-the first one writes.
+Each process reads every global batch and works on its own part of it. The gradients, and the
+statistics of batch norm (batch_norm.py), are summed over the parts, so that a step is the same as
+that of one process with the whole batch, except for the order in which numbers are added. All
+processes must see the same files; the first one writes.
 """
 
 import os
@@ -19,9 +19,16 @@ from npecat_sim.errors import NpecatError
 
 @dataclass(frozen=True)
 class Team:
-    """This process among those that train together; alone unless said otherwise.
+    """The place of this process among those that train together; by default it is alone.
 
-    on_this_machine: how many of them share its memory.
+    Parameters
+    ----------
+    rank : int
+        Number of this process, from 0.
+    size : int
+        Number of processes.
+    on_this_machine : int
+        Number of the processes that share this machine's memory.
     """
 
     rank: int = 0
@@ -30,40 +37,51 @@ class Team:
 
     @property
     def is_first(self) -> bool:
-        """True in the one process that writes files and shows progress."""
+        """Whether this process is the one that writes files and shows progress."""
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, the same bits in each; takes the place of the tensor's."""
+        """Sum a tensor over all processes, in place, to the same bits in each; return it."""
         if self.size > 1:
             distributed.all_reduce(tensor)
         return tensor
 
     def sum_gradients(self, weights: Iterable[nn.Parameter]) -> None:
-        """Make every gradient the sum over all processes, in one message."""
+        """Replace every gradient by its sum over all processes, in one message."""
         if self.size > 1:
             gradients = [w.grad for w in weights if w.grad is not None]
             total = self.sum(torch.cat([gradient.flatten() for gradient in gradients]))
             sizes = [gradient.numel() for gradient in gradients]
-            for gradient, part in zip(gradients, total.split(sizes), strict=True):
+            for gradient, part in zip(gradients, torch.split(total, sizes), strict=True):
                 gradient.copy_(part.view(gradient.shape))
 
 
 ALONE = Team()
+"""The only process of its training."""
 
 
 @contextmanager
 def joined() -> Iterator[tuple[Team, torch.device]]:
-    """The processes that torchrun started, or this one alone, and the device of this one.
+    """Join the processes that torchrun started, if it did, until the block ends.
 
-    Raises NpecatError where there are more processes than GPUs.
+    Yields
+    ------
+    team : Team
+        This process among them.
+    device : torch.device
+        Where this process computes.
+
+    Raises
+    ------
+    NpecatError
+        If there are GPUs, but fewer than processes.
     """
     has_gpu = torch.cuda.is_available()
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:
         yield ALONE, torch.device("cuda" if has_gpu else "cpu")
         return
-    local_rank, local_size = (int(os.environ[f"LOCAL_{name}"]) for name in ("RANK", "WORLD_SIZE"))
+    local_rank, local_size = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     if has_gpu and local_size > torch.cuda.device_count():
         raise NpecatError(
             f"{local_size} processes for {torch.cuda.device_count()} GPUs; "

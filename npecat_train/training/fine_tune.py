@@ -10,25 +10,36 @@ from npecat_train.training.learner import Learner
 from npecat_train.weights import digest
 
 RATE_SHARE = 0.1
-"""Of the rate of a fresh run: weights that are good already would be lost at the whole of it."""
+"""Learning rate over that of a fresh run, which would destroy weights that are already good."""
 
 SHARED = ("variant", "network", "flux", "encoding")
-"""What two runs must have alike for one to go on from the weights of the other."""
+"""Settings in which two runs must agree if one begins with the weights of the other."""
 
 
 def starting_from(path: Path, settings: RunSettings) -> RunSettings:
-    """The settings of a run that begins with the weights of a checkpoint.
+    """Return the settings of a run that begins with the weights of a checkpoint.
 
-    Inputs stay standardised as those weights know them, whatever the new store's statistics, and
-    the rate is a tenth.
-    Raises NpecatError as checkpoint.load does, and where the networks differ.
+    Inputs stay standardised as in the training of those weights, whatever the new store's
+    statistics are, and the learning rate is multiplied by RATE_SHARE.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+    settings : RunSettings
+        Of the run with fresh weights.
+
+    Raises
+    ------
+    NpecatError
+        If the checkpoint is damaged, or is of another network.
     """
     _, known, _ = load(path)
     differing = [name for name in SHARED if getattr(known, name) != getattr(settings, name)]
     if differing:
         found, wanted = asdict(known), asdict(settings)
-        told = "; ".join(f"{name} {found[name]}, not {wanted[name]}" for name in differing)
-        raise NpecatError(f"{path} cannot start this run: it has {told}")
+        differences = "; ".join(f"{name} {found[name]}, not {wanted[name]}" for name in differing)
+        raise NpecatError(f"{path} cannot start this run: it has {differences}")
     return replace(
         settings,
         standardisation=known.standardisation,
@@ -38,7 +49,7 @@ def starting_from(path: Path, settings: RunSettings) -> RunSettings:
 
 
 def load_start(path: Path, learner: Learner) -> None:
-    """Begin with the weights of a checkpoint; raises NpecatError where they do not fit."""
+    """Give a learner the weights of a checkpoint; raises NpecatError if they do not fit."""
     weights, _, _ = load(path)
     with fitting(path):
         learner.network.load_state_dict(weights)

@@ -8,10 +8,11 @@ import torch
 from npecat_sim.io.storage import Location
 from npecat_sim.store.reader import Store, store_path
 from npecat_train.settings import VARIANTS, RunSettings
+from npecat_train.training.defaults import BATCH_SIZES, CROWDED_EPOCHS, EPOCHS, run_settings
 from npecat_train.training.distributed import ALONE, Team
 from npecat_train.training.dry_run import Plan, plan
 from npecat_train.training.fine_tune import starting_from
-from npecat_train.training.loop import BATCH_SIZES, CROWDED_EPOCHS, EPOCHS, run_settings, train
+from npecat_train.training.loop import train
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,13 @@ class TrainingJob:
     settings : RunSettings
         What the run computes.
     images, validation : Store
-        Of the variant's prior.
+        Stores of the variant's prior.
     crowded : Store or None
         Crowded images, passed over first.
     start : Path or None
         Checkpoint whose weights the run begins with.
     folder : Path
-        Of its checkpoints and logs.
+        Holds the run's checkpoints and logs.
     cache : str
         See data.cache.choose_home.
     """
@@ -60,7 +61,7 @@ class TrainingJob:
         seed: int = 0,
         cache: str = "auto",
     ) -> "TrainingJob":
-        """The run that these choices make; parameters as in npecat.train.
+        """Make a run of some choices; for the parameters see npecat.train.
 
         Raises
         ------
@@ -88,13 +89,13 @@ class TrainingJob:
         return cls(settings, images, validation, crowded, start, runs / variant, cache)
 
     def train(self, device: torch.device, team: Team = ALONE) -> float:
-        """Train, or go on with it; returns the lowest validation loss, nats an image."""
+        """Train, or resume training; return the lowest validation loss, nats an image."""
         return train(
             self.settings,
             self.images,
-            self.validation,
-            self.folder,
-            device,
+            validation_store=self.validation,
+            folder=self.folder,
+            device=device,
             cache=self.cache,
             team=team,
             start=self.start,
@@ -102,7 +103,12 @@ class TrainingJob:
         )
 
     def plan(self, device: torch.device) -> Plan:
-        """What the run would cost, from some trial steps that touch no file."""
+        """Estimate the cost of the run by some trial steps that touch no file."""
         return plan(
-            self.settings, self.images, self.validation, device, self.cache, first=self.crowded
+            self.settings,
+            self.images,
+            validation_store=self.validation,
+            device=device,
+            cache=self.cache,
+            first=self.crowded,
         )

@@ -1,18 +1,17 @@
 """Lanes: threads of one process that each work on a part of every batch, and meet once a step.
 
 PyTorch uses several CPU cores with OpenMP threads, which share every single operation and wait for
-each other at its end, hundreds of times a step, spinning. Once another program takes one of the
-cores, each of these waits for a thread that the system has set aside. Lanes share the batch: each
-goes forward and backward through a copy of the network, and at the end their gradients are added
-up. A core that the system then takes from one of them costs that core and no more.
+each other at its end, hundreds of times a step. If another program takes one of the cores, all
+threads wait for the one that the system has interrupted. Lanes share the batch instead: each goes
+forward and backward through a copy of the network, and at the end their gradients are added up. If
+another program takes a core from one of them, no more than the work of that core is lost.
 
-On two cores of an AMD EPYC, not compiled, in batches of 32 with batch norm held still, one thread
-trains 142 images a second, two OpenMP threads 236 and two lanes 237; beside one busy process 142,
-64 and 155 (docs/training.md; ``python -m npecat.benchmarks.train STORE --busy``).
+With one busy process on two cores, two lanes train 155 images a second where one thread trains 142
+and two OpenMP threads 64 (docs/training.md, beside another program).
 
-How many lanes there are and in which order their results are added never depends on the load of the
-machine, so neither does a bit of the result. While batch norm moves, each lane has the statistics
-of its own part, and the running ones are the mean over the lanes.
+The number of lanes and the order in which their results are added do not depend on the load of the
+machine; so the result is the same to the bit. While batch norm moves, each lane has the statistics
+of its own part, and the running statistics are the mean over the lanes.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -25,15 +24,15 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-LEAST_IMAGES = 8
-"""Of a lane's part of a batch. Each call of an operation costs time of its own: two cores train 209
-images a second in parts of 16 and 173 in parts of 8."""
+MIN_IMAGES = 8
+"""Minimum of a lane's part of a batch, images; see docs/log.md, lanes."""
 
 Result = TypeVar("Result")
+"""What the work of a lane returns."""
 
 
 def n_lanes(batch_size: int, n_threads: int) -> int:
-    """How many lanes share a batch.
+    """Return the number of lanes that share a batch.
 
     Parameters
     ----------
@@ -45,9 +44,9 @@ def n_lanes(batch_size: int, n_threads: int) -> int:
     Returns
     -------
     int
-        One for every thread while each gets ``LEAST_IMAGES`` images, and at least 1.
+        One for every thread while each gets ``MIN_IMAGES`` images, and at least 1.
     """
-    return max(1, min(n_threads, batch_size // LEAST_IMAGES))
+    return max(1, min(n_threads, batch_size // MIN_IMAGES))
 
 
 class Lanes:
@@ -70,7 +69,7 @@ class Lanes:
         One a lane. Their weights are the same memory; gradients and statistics are their own.
     """
 
-    def __init__(self, network: nn.Module, n: int, n_threads: int) -> None:
+    def __init__(self, network: nn.Module, n: int, *, n_threads: int) -> None:
         self.networks = [network, *(_twin(network) for _ in range(n - 1))]
         self._threads_each = n_threads // n
         threads = (self._threads_each,)
@@ -79,7 +78,7 @@ class Lanes:
 
     @contextmanager
     def keep_to_threads(self) -> Iterator[None]:
-        """Meanwhile the calling thread, too, uses no more threads than a lane's share of them."""
+        """Limit the calling thread to a lane's share of the threads until the block ends."""
         if len(self.networks) == 1:
             yield
             return
@@ -136,10 +135,12 @@ class Lanes:
 
 
 def _gradients(network: nn.Module) -> list[Tensor]:
+    """Gradients of the weights."""
     return [cast(Tensor, weight.grad) for weight in network.parameters()]
 
 
 def _statistics(network: nn.Module) -> list[Tensor]:
+    """Running means and variances of the batch norms."""
     return [buffer for buffer in network.buffers() if buffer.is_floating_point()]
 
 

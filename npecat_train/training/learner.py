@@ -1,6 +1,6 @@
 """A network in training: its weights, its optimisers, and the step that changes both.
 
-A step never waits for the device: what it returns stays there until somebody reads it.
+A step never waits for the device: its losses stay there until they are read.
 """
 
 import shutil
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from npecat_train.data.batch import TrainingBatch
 from npecat_train.model import image_losses, tile_posterior
 from npecat_train.network.symmetry import Symmetry
+from npecat_train.posterior.factors import FACTORS
 from npecat_train.posterior.tile_posterior import output_channels
 from npecat_train.settings import RunSettings
 from npecat_train.training.batch_norm import hold_batch_norm, join_batch_norm
@@ -21,32 +22,36 @@ from npecat_train.training.distributed import ALONE, Team
 from npecat_train.training.lanes import Lanes, n_lanes
 from npecat_train.training.optimisers import load_tensors, make_optimisers, tensors_of
 
-FACTORS = ("source", "position", "type", "flux")
-"""What the loss is made of, in the order of all vectors of losses."""
-
 FACTOR_WEIGHTS = (1.0, 1.0, 1.0, 3.0)
-"""Of these losses in the sum that training lowers. Each is a proper score by itself, so any weights
-lead to the true posterior; these decide where a small network does its best. Runs of 86,000 images
-end at flux losses of 2.66, 2.59 and 2.58 nats an image with weights of 1, 3 and 6 for the flux, and
-at 0.50, 0.69 and 0.97 for the others together. All losses that are told are without weights."""
+"""Weights of the losses by factor in the sum that training minimises; see docs/log.md, weights of
+the losses. All losses that are reported are without weights."""
 
 GRADIENT_NORM = 10.0
-"""Longer gradients are cut: with scale floors this low, one misplaced bright star gives 1e6."""
+"""Maximum norm of the gradient, to which a longer one is cut: since predicted scales may be very
+small, one misplaced bright star gives a norm of 1e6."""
 
-LEAST_COMPILED_STEPS = 5000
-"""Compiling takes up to a minute on two CPU cores and saves a fifth of a step of 0.13 s: shorter
-runs gain nothing."""
+MIN_COMPILED_STEPS = 5000
+"""Minimum of a run's steps for which compiling pays; see docs/log.md, compiled steps."""
 
 
 class Learner:
-    """One network and its optimisers on one device, with fresh weights that follow from the seed.
+    """A network and its optimisers on one device, with fresh weights that follow from the seed.
 
-    n_steps: optimiser steps of the whole run. team: the processes that train it together.
+    Parameters
+    ----------
+    settings : RunSettings
+        Of the run.
+    device : torch.device
+        Where the network computes.
+    n_steps : int
+        Optimiser steps of the whole run.
+    team : Team, optional
+        The processes that train the network together.
     """
 
     def __init__(
-        self, settings: RunSettings, device: torch.device, n_steps: int, team: Team = ALONE
-    ):
+        self, settings: RunSettings, device: torch.device, *, n_steps: int, team: Team = ALONE
+    ) -> None:
         self.settings, self.device, self.team = settings, device, team
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -59,10 +64,10 @@ class Learner:
         n, threads = 1, torch.get_num_threads()
         if device.type == "cpu" and team.size == 1:
             n = n_lanes(settings.batch_size, threads)
-        self.lanes = Lanes(self.network, n, threads)
+        self.lanes = Lanes(self.network, n, n_threads=threads)
         self._factor_weights = torch.tensor(FACTOR_WEIGHTS, device=device)
-        # The C compiler is PyTorch's own need.
-        pays = n_steps >= LEAST_COMPILED_STEPS and shutil.which("cc")
+        # PyTorch needs a C compiler to compile.
+        pays = n_steps >= MIN_COMPILED_STEPS and shutil.which("cc")
         self._whole_batch_networks: Sequence[Callable[[Tensor, Tensor], Tensor]] = (
             [_compiled(network, n) for network in self.lanes.networks]
             if pays
@@ -71,7 +76,7 @@ class Learner:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Meanwhile PyTorch's switches stand as training wants them; afterwards as before."""
+        """Set PyTorch's switches as training needs them until the block ends."""
         cudnn = torch.backends.cudnn
         before = cudnn.benchmark
         cudnn.benchmark = True  # all batches but the last have one shape
@@ -82,10 +87,24 @@ class Learner:
         finally:
             cudnn.benchmark = before
 
-    def step(self, batch: TrainingBatch, learning_rate: float, hold_norm: bool = False) -> Tensor:
-        """One optimiser step on a global batch; returns its mean losses, float32 (factor,).
+    def step(
+        self, batch: TrainingBatch, learning_rate: float, *, hold_norm: bool = False
+    ) -> Tensor:
+        """Take an optimiser step on a global batch.
 
-        hold_norm: see schedule.holds_batch_norm.
+        Parameters
+        ----------
+        batch : TrainingBatch
+            The images of all processes, on the device.
+        learning_rate : float
+            Of this step.
+        hold_norm : bool, optional
+            Whether batch norm uses, and keeps, its running statistics.
+
+        Returns
+        -------
+        Tensor
+            float32 (factor,), mean losses in the order of FACTORS, nats an image.
         """
         for optimiser in self.optimisers:
             optimiser.param_groups[0]["lr"] = learning_rate
@@ -104,9 +123,9 @@ class Learner:
         return self.team.sum(losses)
 
     def validate(self, batches: Iterable[TrainingBatch]) -> dict[str, float]:
-        """Mean loss of each factor over all images, nats an image.
+        """Return the mean loss over some images by factor, nats an image.
 
-        Of a network that turns with the image exactly, as it is then kept.
+        First the network is averaged over the symmetries, so that it turns with the image exactly.
         """
         self.symmetry.average()
         total = torch.zeros(len(FACTORS), dtype=torch.float64, device=self.device)
@@ -120,12 +139,13 @@ class Learner:
         return dict(zip(FACTORS, means.tolist(), strict=True))
 
     def _is_whole(self, batch: TrainingBatch) -> bool:
+        """Whether a batch has its full size."""
         return len(batch) == self.settings.batch_size
 
     def _backward(self, batch: TrainingBatch, hold_norm: bool, lane: int) -> Tensor:
-        """Gradients of a lane's part of a batch, in its network, and its share of the mean losses.
+        """Set the gradients of a lane's network; return its share of the mean losses.
 
-        A batch that is not whole is all of the first lane's, and never compiled for.
+        A batch that is not whole belongs to the first lane alone, not compiled.
         """
         network = self.lanes.networks[lane].train()
         if hold_norm:
@@ -145,33 +165,48 @@ class Learner:
 
     @torch.inference_mode()
     def _validation_losses(self, batch: TrainingBatch, lane: int) -> Tensor:
-        """Of a lane's part of a batch, summed over its images: float64 (factor,)."""
+        """Losses of a lane's part of a batch, summed over its images: float64 (factor,)."""
         networks = self.lanes.networks
         part = batch.share(lane, len(networks))
         return self._losses(networks[lane].eval(), part).sum(dim=1, dtype=torch.float64)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights and the optimisers' moments, by name."""
+        """Return the weights and the optimisers' state, by name."""
         weights = {f"network.{n}": t for n, t in self.network.state_dict().items()}
         return weights | {f"optimiser.{n}": t for n, t in tensors_of(self.optimisers).items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Inverse of tensors(); raises RuntimeError or KeyError where they do not fit."""
+        """Restore weights and optimisers.
+
+        Parameters
+        ----------
+        tensors : dict of str to Tensor
+            What tensors() returned.
+
+        Raises
+        ------
+        KeyError
+            If a tensor is missing.
+        RuntimeError
+            If a tensor has another shape than its weight.
+        ValueError
+            If the network does not turn with the image.
+        """
         self.network.load_state_dict(_under("network.", tensors))
         self.symmetry.check()
         load_tensors(self.optimisers, _under("optimiser.", tensors))
 
     def _losses(self, network: Callable[[Tensor, Tensor], Tensor], batch: TrainingBatch) -> Tensor:
-        """Of this process's part of a batch: float32 (factor, image)."""
+        """Losses of this process's part of a batch: float32 (factor, image)."""
         part = batch.share(self.team.rank, self.team.size)
-        posterior = tile_posterior(network, self.settings, part)
+        posterior = tile_posterior(network, part, settings=self.settings)
         losses = image_losses(posterior, part)
         return torch.stack([losses[name] for name in FACTORS])
 
 
 def _compiled(network: nn.Module, n_lanes: int) -> Callable[[Tensor, Tensor], Tensor]:
     """A network compiled for batches of one size."""
-    # C++ that calls the kernels lets other lanes run meanwhile, as Python would not.
+    # Kernels that are called from C++, not Python, let other lanes run meanwhile.
     return torch.compile(
         network, dynamic=False, options={"cpp_wrapper": True} if n_lanes > 1 else None
     )

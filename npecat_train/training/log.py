@@ -1,20 +1,21 @@
-"""What a run tells of its epochs: a CSV file always, TensorBoard's files where it is installed."""
+"""The log of a run's epochs: a CSV file, and TensorBoard's files where it is installed."""
 
 import csv
 from pathlib import Path
 
 from npecat_sim.io.storage import replacing
 from npecat_train.checkpoint import LOG
-from npecat_train.training.learner import FACTORS
+from npecat_train.posterior.factors import FACTORS
 
 COLUMNS = ("epoch", "images", "rate", "train", "validation", *FACTORS)
-"""The last five: validation loss in all and by factor, nats an image."""
+"""Columns of the log. The last five are validation losses, total and by factor, nats an image."""
 
 Row = dict[str, float]
+"""The values of an epoch by column."""
 
 
 def write_csv(folder: Path, rows: list[Row]) -> None:
-    """Write the log anew, so that it tells of each epoch once however often a run is killed."""
+    """Write the whole log, so that it holds each epoch once however often a run is killed."""
     with replacing(folder / LOG) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -22,12 +23,17 @@ def write_csv(folder: Path, rows: list[Row]) -> None:
 
 
 class TensorBoard:
-    """Epochs as TensorBoard shows them, in ``tensorboard/``; nothing where it is not installed.
+    """Files of the epochs for TensorBoard, in ``tensorboard/``; nothing if it is not installed.
 
-    What a killed run wrote of ``first_epoch`` and later ones is taken back.
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    first_epoch : int
+        The next epoch, from 1; what a killed run wrote of this and later epochs is purged.
     """
 
-    def __init__(self, folder: Path, first_epoch: int):
+    def __init__(self, folder: Path, first_epoch: int) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:

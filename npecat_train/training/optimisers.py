@@ -1,8 +1,8 @@
-"""What changes the weights: Muon those of the blocks' convolutions and Adam all others.
+"""The optimisers: Muon for the weights of the blocks' convolutions, and Adam for all others.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) moves a matrix by its
-momentum with all singular values made one. Of runs of 32,000 images with the same seed, Adam
-alone ends at a validation loss of 9.5 nats an image and this at 7.9, at nearly its speed.
+momentum with all singular values set to one. For the comparison with Adam alone see docs/log.md,
+optimisers.
 """
 
 import math
@@ -16,20 +16,30 @@ from torch.optim import Adam, Optimizer
 from npecat_train.network.tile_network import ConvBlock
 
 MOMENTUM = 0.95
+"""Share of the old momentum in the new (Jordan et al. 2024)."""
+
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
+"""Coefficients of X, (X X') X and (X X')^2 X in a step of the iteration (Jordan et al. 2024)."""
+
 NEWTON_SCHULZ_STEPS = 5
-LEAST_NORM = 1e-7
-"""Jordan's: the share of the old momentum, the coefficients of X, (X X') X and (X X')^2 X in a step
-of the iteration, how many steps, and what is no gradient at all."""
+"""Steps of the iteration (Jordan et al. 2024)."""
+
+MIN_NORM = 1e-7
+"""Minimum of the norm by which a matrix is divided (Jordan et al. 2024)."""
 
 ADAM_STEP = 0.2
 """Root mean square of Adam's steps at a rate of 1 (Liu et al. 2025, section 2.2)."""
 
 
 def make_optimisers(network: nn.Module, schedule: str) -> tuple[Optimizer, ...]:
-    """The optimisers of a network in channels_last; the paper's schedule has Adam for all weights.
+    """Make the optimisers of a network; the learning rate must be set before every step.
 
-    The learning rate is set before every step.
+    Parameters
+    ----------
+    network : nn.Module
+        In the memory format channels_last.
+    schedule : str
+        One of schedule.SCHEDULES; ``paper`` uses Adam for all weights.
     """
     if schedule == "paper":
         return (Adam(network.parameters(), fused=True),)
@@ -42,14 +52,19 @@ def make_optimisers(network: nn.Module, schedule: str) -> tuple[Optimizer, ...]:
 
 
 class ConvolutionMuon(Optimizer):
-    """Muon on weights of convolutions, (out, in, y, x): each is a matrix of ``out`` rows to it.
+    """Muon for weights of convolutions, each a matrix of ``out`` rows.
 
-    As torch.optim.Muon without decay of weights, whose steps have the size of Adam's at the same
-    rate (Liu et al. 2025, arXiv:2502.16982). But matrices of one shape are worked on together: of
-    ours most are small and alike; one by one they take three times as long, an eighth of a step.
+    The steps are those of torch.optim.Muon without weight decay, and have the size of Adam's at
+    the same rate (Liu et al. 2025, arXiv:2502.16982). Matrices of one shape are worked on together,
+    since most are small and alike: one by one they take three times as long.
+
+    Parameters
+    ----------
+    weights : iterable of nn.Parameter
+        (out, in, y, x) each.
     """
 
-    def __init__(self, weights: Iterable[nn.Parameter]):
+    def __init__(self, weights: Iterable[nn.Parameter]) -> None:
         super().__init__(weights, {"lr": 0.0})
         self.alike: dict[torch.Size, list[Tensor]] = {}
         for weight in self.param_groups[0]["params"]:
@@ -57,7 +72,7 @@ class ConvolutionMuon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move the convolutions' weights along their gradients."""
+        """Move the convolutions' weights against their gradients; ``closure`` is not used."""
         rate = self.param_groups[0]["lr"]
         for shape, weights in self.alike.items():
             gradients = [cast(Tensor, weight.grad) for weight in weights]
@@ -66,22 +81,35 @@ class ConvolutionMuon(Optimizer):
             ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
             matrices = torch.stack(ahead).flatten(start_dim=2)
             rows, columns = matrices.shape[1:]
-            steps = orthogonal(matrices).unflatten(2, shape[1:])
+            steps = torch.unflatten(orthogonal(matrices), 2, shape[1:])
             size = rate * ADAM_STEP * math.sqrt(max(rows, columns))
             torch._foreach_add_(weights, steps.unbind(), alpha=-size)
 
     def _momentum(self, weight: Tensor) -> Tensor:
+        """Return the momentum of a weight, zero at first."""
         state = self.state[weight]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(weight)
-        return state["momentum_buffer"]
+        momentum: Tensor = state["momentum_buffer"]
+        return momentum
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Matrices (n, row, column) with all singular values brought to between 0.7 and 1.2."""
+    """Bring all singular values of some matrices to between 0.7 and 1.2.
+
+    Parameters
+    ----------
+    matrices : Tensor
+        float32 (matrix, row, column).
+
+    Returns
+    -------
+    Tensor
+        Of the same shape.
+    """
     is_tall = matrices.shape[1] > matrices.shape[2]
     wide = matrices.mT if is_tall else matrices
-    wide = wide / torch.linalg.matrix_norm(wide, keepdim=True).clamp(min=LEAST_NORM)
+    wide = wide / torch.linalg.matrix_norm(wide, keepdim=True).clamp(min=MIN_NORM)
     linear, cubic, quintic = NEWTON_SCHULZ
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = wide @ wide.mT
@@ -91,11 +119,11 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
 
 MOMENTS = {Adam: ("step", "exp_avg", "exp_avg_sq"), ConvolutionMuon: ("momentum_buffer",)}
-"""What each kind remembers of a weight; all but the step have the weight's shape."""
+"""State of a weight in each optimiser; all but the step have the weight's shape."""
 
 
 def tensors_of(optimisers: Iterable[Optimizer]) -> dict[str, Tensor]:
-    """What the optimisers remember, by name."""
+    """Return the state of the optimisers, by name."""
     return {
         f"{number}.{index}.{name}": tensor
         for number, optimiser in enumerate(optimisers)
@@ -105,7 +133,22 @@ def tensors_of(optimisers: Iterable[Optimizer]) -> dict[str, Tensor]:
 
 
 def load_tensors(optimisers: Iterable[Optimizer], tensors: dict[str, Tensor]) -> None:
-    """Inverse of tensors_of; raises KeyError or RuntimeError where they do not fit."""
+    """Restore the state of the optimisers.
+
+    Parameters
+    ----------
+    optimisers : iterable of Optimizer
+        Of a network like that of the state.
+    tensors : dict of str to Tensor
+        What tensors_of returned.
+
+    Raises
+    ------
+    KeyError
+        If a tensor is missing.
+    RuntimeError
+        If a tensor has another shape than its weight.
+    """
     for number, optimiser in enumerate(optimisers):
         state: dict[int, dict[str, Tensor]] = {}
         for index, weights in enumerate(optimiser.param_groups[0]["params"]):
@@ -116,7 +159,7 @@ def load_tensors(optimisers: Iterable[Optimizer], tensors: dict[str, Tensor]) ->
                     if stored.shape != weights.shape:
                         shape = list(stored.shape)
                         raise RuntimeError(f"optimiser.{number}.{index}.{name} is of shape {shape}")
-                    # The fused optimiser walks memory: a moment must lie there as its weights do.
+                    # The fused optimiser needs moments in the same memory order as their weights.
                     stored = torch.empty_like(weights.detach()).copy_(stored)
                 state[index][name] = stored
         groups = optimiser.state_dict()["param_groups"]

@@ -1,9 +1,10 @@
-"""The state of one training run: where it is, how it does, and the files that keep both.
+"""The state of one training run: its progress, its losses, and the files that keep both.
 
-The order of images, their turns and flips follow from (seed, epoch, batch); weights, optimiser and
-all that decides what comes next lie in the last checkpoint. So a run that was killed computes what
-an undisturbed one does. Files are replaced in one step, the best checkpoint before the last, and
-the log is written from what the last checkpoint tells: whatever is lost by a kill is made again.
+The order of images, their turns and flips follow from (seed, epoch, batch); the last checkpoint
+holds the weights, the optimiser's state and all else that decides the next steps. So a run that was
+killed computes the same as an undisturbed one. Files are replaced in one step, the best checkpoint
+before the last one, and the log is written from the last checkpoint: whatever a kill destroys is
+made again.
 """
 
 import math
@@ -20,9 +21,10 @@ from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, SETTINGS
 from npecat_train.data.batch import TrainingBatch
 from npecat_train.data.loader import n_batches
+from npecat_train.posterior.factors import FACTORS
 from npecat_train.settings import RunSettings
 from npecat_train.training import log
-from npecat_train.training.learner import FACTORS, Learner
+from npecat_train.training.learner import Learner
 from npecat_train.training.schedule import holds_batch_norm, learning_rate
 
 PATIENCE = 10
@@ -32,16 +34,28 @@ CHECKPOINT_EVERY = 1000
 """Steps between checkpoints inside an epoch: a minute or two of work on two CPU cores."""
 
 READ_EVERY = 50
-"""Steps between looks at the loss, for which a GPU has to finish what it was given, and between
-averages over the symmetries, which undo the little that rounding did."""
+"""Steps between readings of the loss, which wait for a GPU to finish its work, and between averages
+over the symmetries, which undo the effect of rounding."""
 
 SMOOTHING = 0.02
-"""Weight of the newest step in the loss that is shown."""
+"""Weight of the newest step in the smoothed loss that is shown."""
 
 
 @dataclass
 class State:
-    """Where a run is: ``step`` of the epoch comes next, ``history`` is a log row an epoch."""
+    """The progress of a run.
+
+    Parameters
+    ----------
+    epoch, step : int
+        The next step and its epoch, both from 0; ``step`` counts within the epoch.
+    best_loss : float
+        The lowest validation loss so far, nats an image.
+    epochs_without_gain : int
+        Epochs since then.
+    history : list of dict
+        A row of the log for each finished epoch.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -51,15 +65,28 @@ class State:
 
 
 class Run:
-    """One run in its folder; goes on from the last checkpoint if there is one.
+    """A run in its folder, which is resumed from the last checkpoint if there is one.
 
-    passes: images of each epoch. Raises NpecatError if the folder holds a run of other settings
-    or a checkpoint that is damaged.
+    Parameters
+    ----------
+    settings : RunSettings
+        What the run computes.
+    folder : Path
+        Holds its checkpoints and logs.
+    learner : Learner
+        The network in training; gets the weights of the last checkpoint.
+    passes : sequence of int
+        Number of images of each epoch.
+
+    Raises
+    ------
+    NpecatError
+        If the folder holds a run of other settings or a damaged checkpoint.
     """
 
     def __init__(
-        self, settings: RunSettings, folder: Path, learner: Learner, passes: Sequence[int]
-    ):
+        self, settings: RunSettings, folder: Path, *, learner: Learner, passes: Sequence[int]
+    ) -> None:
         self.settings, self.folder, self.learner, self.passes = settings, folder, learner, passes
         self.n_steps = n_batches(passes, settings.batch_size)
         self.state = State()
@@ -81,33 +108,34 @@ class Run:
 
     @property
     def steps_done(self) -> int:
-        """Optimiser steps from the start of the run."""
+        """Number of optimiser steps since the start of the run."""
         before = n_batches(self.passes[: self.state.epoch], self.settings.batch_size)
         return before + self.state.step
 
     @property
     def images_done(self) -> int:
-        """Images from the start of the run."""
+        """Number of images since the start of the run."""
         before = sum(self.passes[: self.state.epoch])
         in_epoch = self.state.step * self.settings.batch_size
         return min(before + in_epoch, sum(self.passes[: self.state.epoch + 1]))
 
     @property
     def is_finished(self) -> bool:
-        """True after the last epoch, or when the validation loss has long ceased to fall."""
+        """Whether the last epoch is over, or PATIENCE epochs brought no lower validation loss."""
         done = self.state.epoch >= len(self.passes)
         return done or self.state.epochs_without_gain >= PATIENCE
 
     def train_step(self, batch: TrainingBatch) -> None:
-        """One optimiser step on the next batch of the epoch, turned and flipped at random."""
+        """Take an optimiser step on the next batch of the epoch, turned and flipped at random."""
         state = self.state
         choice = np.random.default_rng((self.settings.seed, state.epoch, state.step)).integers(8)
         batch = batch.turned(int(choice) % 4, bool(choice >= 4))
-        # The weights of another run ended beside statistics held still, and fit no others.
+        # Weights of another run were trained with its statistics held still, and fit no others.
         hold_norm = self.settings.start is not None or holds_batch_norm(
-            self.settings.schedule, self.steps_done, self.n_steps
+            self.settings.schedule, self.steps_done, n_steps=self.n_steps
         )
-        losses = self.learner.step(batch, self._rate(self.steps_done), hold_norm).double()
+        losses = self.learner.step(batch, self._rate(self.steps_done), hold_norm=hold_norm)
+        losses = losses.double()
         if state.step == 0:
             self._smooth.copy_(losses)
         self._smooth.lerp_(losses, SMOOTHING)
@@ -122,7 +150,10 @@ class Run:
     def finish_epoch(self, validation: dict[str, float]) -> None:
         """Log the epoch, keep the weights if they are the best so far, save the state.
 
-        validation: mean loss by factor over the validation store, nats an image.
+        Parameters
+        ----------
+        validation : dict of str to float
+            Mean loss over the validation store by factor, nats an image.
         """
         self._read_losses()
         state, loss = self.state, sum(validation.values())
@@ -148,22 +179,26 @@ class Run:
             log.write_csv(self.folder, state.history)
 
     def save(self) -> None:
-        """Write all that a resumed run needs; raises NpecatError where a number is not finite."""
+        """Write the last checkpoint; raises NpecatError if a number is not finite."""
         self._read_losses()
         tensors = self.learner.tensors()
         if not torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).all():
             raise self._not_finite("weights are")
         tensors |= {"loss.smooth": self._smooth, "loss.epoch_sum": self._epoch_sum}
         if self.learner.team.is_first:
-            checkpoint.save(self.folder / LAST, tensors, self.settings, asdict(self.state))
+            checkpoint.save(
+                self.folder / LAST, tensors, settings=self.settings, state=asdict(self.state)
+            )
 
     def _save_best(self) -> None:
+        """Write the weights as the best checkpoint."""
         if self.learner.team.is_first:
             state = {"epoch": self.state.epoch + 1, "validation": self.state.history[-1]}
             weights = self.learner.network.state_dict()
-            checkpoint.save(self.folder / BEST, weights, self.settings, state)
+            checkpoint.save(self.folder / BEST, weights, settings=self.settings, state=state)
 
     def _resume(self) -> None:
+        """Take weights and state from the last checkpoint, which must be of the same settings."""
         path = self.folder / LAST
         tensors, settings, state = checkpoint.load(path)
         here, there = self.settings.to_json(), settings.to_json()
@@ -181,11 +216,14 @@ class Run:
             self.learner.load(tensors)
 
     def _rate(self, step: int) -> float:
+        """Learning rate of a step, counted from the start of the run."""
         settings = self.settings
-        return learning_rate(settings.schedule, settings.learning_rate, step, self.n_steps)
+        return learning_rate(
+            settings.schedule, settings.learning_rate, step=step, n_steps=self.n_steps
+        )
 
     def _read_losses(self) -> None:
-        """Fetch the losses from the device; a bad one stays in the sum until it is seen here."""
+        """Fetch the losses from the device; one that is not finite stays in the sum until then."""
         smooth, epoch_sum = torch.stack([self._smooth, self._epoch_sum]).tolist()
         if not math.isfinite(sum(epoch_sum)):
             raise self._not_finite("loss is")
@@ -193,6 +231,7 @@ class Run:
         self.note = f"loss {sum(smooth):.2f}: {factors}"
 
     def _not_finite(self, what: str) -> NpecatError:
+        """Make the error for losses or weights that are not finite."""
         return NpecatError(
             f"{self.folder}: the {what} not finite at epoch {self.state.epoch + 1}, step "
             f"{self.state.step}, and not saved; train again with another seed in another folder",

@@ -1,1 +1,1 @@
-"""Measurements of speed, memory and crash safety: ``python -m npecat.benchmarks.NAME``."""
+"""Benchmarks of speed, memory and crash safety: ``python -m npecat.benchmarks.NAME``."""

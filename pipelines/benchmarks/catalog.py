@@ -1,40 +1,55 @@
 """Speed and memory of cataloging: ``python -m npecat.benchmarks.catalog IMAGE``.
 
-``npecat catalog`` and SEP take turns on one image in one process, so that whatever else the machine
-does slows both alike. SEP stands there twice: as it is scored by ``npecat evaluate``, with PSF and
-Kron fluxes, on the image cut into images of 80 pixels a side, since its fit of all fluxes at once
-is too large for more; and its bare detection on the whole image.
+``npecat catalog`` and SEP take turns on one image in one process, so that other work of the machine
+slows both alike. SEP is measured twice: as ``npecat evaluate`` scores it, with PSF and Kron fluxes,
+and its detection alone. The first is on the image cut into pieces of 80 pixels a side, because the
+fit of all fluxes at once is too large for more; the second is on the whole image.
 """
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import click
 import numpy as np
 import sep
 import torch
 
-from npecat.cli import main
-from npecat.commands.options import CHECKPOINT_OPTION, image_options
 from npecat_eval.baselines.sep import measure
 from npecat_eval.survey_catalog import catalog_survey_image
 from npecat_sim.model.prior import IMAGE_SIZE
 from npecat_sim.surveys.image import SurveyImage
 from npecat_train.model import TileModel
 
+from ..cli import main
+from ..commands.options import CHECKPOINT_OPTION, image_options
 from .simulate import peak_memory
 
 DETECT_THRESH = 1.5
 """Sigmas of one pixel's noise: the default of Source Extractor."""
 
 
-def cut(array: np.ndarray, **how: str) -> np.ndarray:
-    """(n, IMAGE_SIZE, IMAGE_SIZE): the array in pieces, the last ones padded as numpy.pad does."""
-    padded = np.pad(array, [(0, -length % IMAGE_SIZE) for length in array.shape], **how)  # type: ignore[call-overload]
-    rows, columns = (length // IMAGE_SIZE for length in padded.shape)
-    pieces = padded.reshape(rows, IMAGE_SIZE, columns, IMAGE_SIZE).swapaxes(1, 2)
+def cut(array: np.ndarray, *, mode: Literal["constant", "edge"] = "constant") -> np.ndarray:
+    """Cut an image into pieces of IMAGE_SIZE pixels a side.
+
+    Parameters
+    ----------
+    array : ndarray
+        (y, x).
+    mode : {"constant", "edge"}
+        How the last pieces of rows and columns are padded, see numpy.pad.
+
+    Returns
+    -------
+    ndarray
+        (piece, IMAGE_SIZE, IMAGE_SIZE), row by row.
+    """
+    padded = np.pad(array, [(0, -length % IMAGE_SIZE) for length in array.shape], mode=mode)
+    height, width = padded.shape
+    rows, columns = height // IMAGE_SIZE, width // IMAGE_SIZE
+    pieces: np.ndarray = padded.reshape(rows, IMAGE_SIZE, columns, IMAGE_SIZE).swapaxes(1, 2)
     return pieces.reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
 
 
@@ -50,15 +65,18 @@ def bench_catalog(image: SurveyImage, checkpoint: Path, rounds: int) -> None:
     electrons = np.full(len(pieces), image.electrons_per_nmgy)
 
     def npecat() -> int:
+        """What ``npecat catalog`` does."""
         found = catalog_survey_image(image, TileModel.load(checkpoint))
         with TemporaryDirectory() as folder:
             found.write(Path(folder) / "catalog.fits")
         return len(found)
 
     def sep_as_scored() -> int:
+        """What ``npecat evaluate`` does."""
         return len(measure(pieces, skies, psfs, electrons).x)
 
     def sep_detection() -> int:
+        """SEP's detection alone."""
         return len(sep.extract(image.image, DETECT_THRESH, err=noise))
 
     methods: dict[str, Callable[[], int]] = {

@@ -1,11 +1,12 @@
 """Speed and accuracy of the renderers: ``python -m npecat.benchmarks.render``.
 
 Speed is that of whole simulated images on one core: catalog, rendering, sky, noise, and then the
-chunk written to a store. Every renderer makes the same chunk of prior ``one``; they take turns
-within each round, so that a busy machine slows all of them alike.
+write of the chunk to a store. Every renderer makes the same chunk of prior ``one``; they take turns
+within each round, so that other work of the machine slows all of them alike.
 
-``--accuracy 10000 --fields LIBRARY`` compares whole images, each under a field of the library
-drawn as simulate draws it, with GalSim at render.EXACT; the error of an image is its largest.
+``--accuracy 10000 --fields LIBRARY`` compares whole images with GalSim at galsim_renderer.EXACT.
+The field of each image is drawn from the library as simulate draws it. The error of an image is the
+largest error of its pixels.
 """
 
 import os
@@ -29,8 +30,7 @@ from npecat_sim.model.prior import IMAGE_SIZE, PAPER_PRIOR
 from npecat_sim.model.psf import Psf
 from npecat_sim.model.streams import Purpose, stream
 from npecat_sim.progress import progress
-from npecat_sim.render import RENDERERS, Renderer
-from npecat_sim.render import galsim_renderer as render
+from npecat_sim.render import RENDERERS, Renderer, galsim_renderer
 from npecat_sim.simulation.simulate import simulate_images
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.reader import Batch
@@ -39,29 +39,50 @@ from npecat_sim.store.settings import StoreSettings
 from npecat_sim.units import sky_sigma
 
 STAMP_SIZE = 25
+"""Pixels: side of the PSF's stamp in plain GalSim."""
+
 PERCENTILES = (50, 90, 99, 99.9, 100)
+"""Of the errors of images."""
+
 LARGE = 0.05
-"""Sky sigmas: an error to be rare."""
+"""Sky sigmas: the share of images with smaller errors is printed."""
 
 IMAGES_PER_JOB = 10
+"""Images that a process compares at a time."""
 
 Sources = dict[str, np.ndarray]
+"""Columns of a catalog, each (source,)."""
 
 
 def draw_plain(sources: Sources, psf: Psf, size: int, sky_sigma: float) -> np.ndarray:
-    """float32 (source, y, x), nanomaggies: each source in the usual way.
+    """Draw each source with GalSim in the usual way: a PSF stamp and GalSim's default accuracy.
 
-    A PSF stamp, GalSim's default accuracy, one draw a source.
+    Parameters
+    ----------
+    sources : dict of str to ndarray
+        Columns of a catalog, each (source,).
+    psf : Psf
+        Of the image.
+    size : int
+        Pixels along each side of the image.
+    sky_sigma : float
+        Nanomaggies per pixel; not used.
+
+    Returns
+    -------
+    ndarray
+        float32 (source, y, x), nanomaggies per pixel.
     """
     stamp = galsim.Image(STAMP_SIZE, STAMP_SIZE, scale=1.0)
-    render.psf_profile(psf, galsim.GSParams()).drawImage(stamp, method="no_pixel")
+    galsim_renderer.psf_profile(psf, galsim.GSParams()).drawImage(stamp, method="no_pixel")
     point = galsim.InterpolatedImage(stamp)
     images = np.zeros((len(sources["x"]), size, size), dtype=np.float32)
     centre = (size - 1) / 2
     for row, pixels in enumerate(images):
         source = {name: float(column[row]) for name, column in sources.items()}
         if source["is_galaxy"]:
-            profile = galsim.Convolve(render.galaxy_profile(source, galsim.GSParams()), point)
+            galaxy = galsim_renderer.galaxy_profile(source, galsim.GSParams())
+            profile = galsim.Convolve(galaxy, point)
         else:
             profile = point * source["flux"]
         offset = (source["x"] - centre, source["y"] - centre)
@@ -75,16 +96,34 @@ DRAWERS: dict[str, Renderer] = {
     "galsim": RENDERERS["galsim"],
     "compiled": RENDERERS["compiled"],
 }
+"""Name of each renderer -> how it draws sources."""
 
-SIMULATORS: dict[str, Callable[[int, str, range], Batch]] = {
-    name: partial(simulate_images, SINGLE_FIELD, draw=draw) for name, draw in DRAWERS.items()
+SIMULATORS: dict[str, Callable[..., Batch]] = {
+    name: partial(simulate_images, SINGLE_FIELD, split="test", draw=draw)
+    for name, draw in DRAWERS.items()
 }
+"""Name of each renderer -> how it simulates images of prior one, given ``seed`` and ``indices``."""
 
 
-def images_per_second(n_images: int, n_rounds: int, seed: int) -> dict[str, np.ndarray]:
-    """Renderer -> float64 (2,), without and with the write: the median of all rounds.
+def images_per_second(n_images: int, n_rounds: int, *, seed: int) -> dict[str, np.ndarray]:
+    """Measure how fast each renderer makes images on one core.
 
-    Each renderer first makes a few images untimed, which compiles and fills caches.
+    Each renderer first makes a few images untimed, which compiles it and fills caches.
+
+    Parameters
+    ----------
+    n_images : int
+        Images of a round.
+    n_rounds : int
+        Rounds, in each of which the renderers take turns.
+    seed : int
+        Of the images.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Renderer -> float64 (2,), images per second without and with the write to a store, of the
+        median round.
     """
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in SIMULATORS}
     settings = StoreSettings.of(
@@ -100,23 +139,22 @@ def images_per_second(n_images: int, n_rounds: int, seed: int) -> dict[str, np.n
         path = Path(scratch, "test.zarr")
         store_writer.lay_out(path, settings)
         for simulate in SIMULATORS.values():
-            simulate(seed, "test", range(20))
-        store_writer.write_chunk(
-            path, settings, 0, SIMULATORS["compiled"](seed, "test", range(n_images))
-        )
+            simulate(seed, indices=range(20))
+        warm = SIMULATORS["compiled"](seed, indices=range(n_images))
+        store_writer.write_chunk(path, settings, chunk=0, batch=warm)
         for _ in range(n_rounds):
             for name, simulate in SIMULATORS.items():
                 start = time.perf_counter()
-                batch = simulate(seed, "test", range(n_images))
+                batch = simulate(seed, indices=range(n_images))
                 made = time.perf_counter()
-                store_writer.write_chunk(path, settings, 0, batch)
+                store_writer.write_chunk(path, settings, chunk=0, batch=batch)
                 seconds[name].append((made - start, time.perf_counter() - start))
     return {name: n_images / np.median(rounds, axis=0) for name, rounds in seconds.items()}
 
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """All threads of this process, the writer's too, share one core within."""
+    """Let all threads of this process, the writer's too, share one core inside the context."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
@@ -126,35 +164,72 @@ def one_core() -> Iterator[None]:
 
 
 def largest_errors(fields: FieldTable, seed: int, images: range) -> np.ndarray:
-    """float64 (image, 4): largest pixel error in sky sigma of each of SIMULATORS, then seconds.
+    """Compare images of each renderer with exact ones.
 
-    The seconds are those of the exact image. Raises NpecatError, naming the image, where GalSim
-    needs a larger FFT than render.EXACT allows.
+    Parameters
+    ----------
+    fields : FieldTable
+        Fields, one of which is drawn for every image.
+    seed : int
+        Of the images.
+    images : range
+        Indices of images.
+
+    Returns
+    -------
+    ndarray
+        float64 (image, renderer + 1): the largest error of a pixel, in sky sigmas, for each of
+        DRAWERS, and the seconds that the exact image took.
+
+    Raises
+    ------
+    NpecatError
+        If GalSim needs a larger FFT than galsim_renderer.EXACT allows; the error names the image.
     """
-    rows = np.empty((len(images), len(SIMULATORS) + 1))
-    catalog = PAPER_PRIOR.draw(seed, "test", images)
+    errors = np.empty((len(images), len(DRAWERS)))
+    seconds = np.empty(len(images))
+    catalog = PAPER_PRIOR.draw(seed, "test", indices=images)
     for position, index in enumerate(images):
-        field_stream = stream(seed, "test", index, Purpose.FIELD)
+        field_stream = stream(seed, "test", index=index, purpose=Purpose.FIELD)
         row = int(field_stream.integers(len(fields)))
-        sky = fields.background(row, IMAGE_SIZE, field_stream).mean()
+        sky = fields.background(row, IMAGE_SIZE, generator=field_stream).mean()
         noise = sky_sigma(sky, fields.electrons_per_nmgy[row])
         sources, psf = catalog.sources(position), fields.psf_of(row)
         with naming(f"image {index}, field row {row}"):
             start = time.perf_counter()
-            exact = render.draw_sources(sources, psf, IMAGE_SIZE, render.EXACT).sum(axis=0)
-            rows[position, -1] = time.perf_counter() - start
+            drawn = galsim_renderer.draw_sources(sources, psf, IMAGE_SIZE, galsim_renderer.EXACT)
+            exact = drawn.sum(axis=0)
+            seconds[position] = time.perf_counter() - start
         for column, draw in enumerate(DRAWERS.values()):
             image = draw(sources, psf, IMAGE_SIZE, noise).sum(axis=0)
-            rows[position, column] = np.abs(image - exact).max() / noise
-    return rows
+            errors[position, column] = np.abs(image - exact).max() / noise
+    return np.column_stack([errors, seconds])
 
 
-def measure_errors(fields: FieldTable, seed: int, n_images: int, workers: int) -> np.ndarray:
-    """largest_errors of the images 0 to n_images, in processes of their own."""
+def measure_errors(fields: FieldTable, seed: int, *, n_images: int, workers: int) -> np.ndarray:
+    """Call largest_errors for many images, in several processes.
+
+    Parameters
+    ----------
+    fields : FieldTable
+        Fields, one of which is drawn for every image.
+    seed : int
+        Of the images.
+    n_images : int
+        Number of images.
+    workers : int
+        Number of processes.
+
+    Returns
+    -------
+    ndarray
+        See largest_errors.
+    """
     jobs = [
         range(first, min(first + IMAGES_PER_JOB, n_images))
         for first in range(0, n_images, IMAGES_PER_JOB)
     ]
+    compiled = list(DRAWERS).index("compiled")
     parts = []
     with (
         ProcessPoolExecutor(workers, get_context("spawn")) as pool,
@@ -162,7 +237,7 @@ def measure_errors(fields: FieldTable, seed: int, n_images: int, workers: int) -
     ):
         for part in pool.map(partial(largest_errors, fields, seed), jobs):
             parts.append(part)
-            advance(len(part), f"largest so far {max(p[:, -2].max() for p in parts):.4f}")
+            advance(len(part), f"largest so far {max(p[:, compiled].max() for p in parts):.4f}")
     return np.concatenate(parts)
 
 
@@ -179,27 +254,43 @@ def bench_render(
     """Measure how fast or how exact the renderers are."""
     if accuracy:
         table = load_library(fields) if fields else SINGLE_FIELD
-        print_accuracy(measure_errors(table, seed, accuracy, workers))
+        print_accuracy(measure_errors(table, seed, n_images=accuracy, workers=workers))
     else:
-        print_speed(images_per_second(images, rounds, seed))
+        print_speed(images_per_second(images, rounds, seed=seed))
 
 
 def print_speed(rates: dict[str, np.ndarray]) -> None:
-    """Images per second and ratios to the plain way, a line a renderer."""
+    """Print images per second and ratios to plain GalSim, a line for each renderer.
+
+    Parameters
+    ----------
+    rates : dict of str to ndarray
+        From images_per_second.
+    """
     print(f"{'one core':<14}{'images/s':>10}{'ratio':>8}{'with write':>14}{'ratio':>8}")
-    for name, rate in rates.items():
-        ratio = rate / rates["plain GalSim"]
-        print(f"{name:<14}{rate[0]:>10.0f}{ratio[0]:>8.1f}{rate[1]:>14.0f}{ratio[1]:>8.1f}")
+    plain, plain_written = rates["plain GalSim"]
+    for name, (rate, written) in rates.items():
+        print(
+            f"{name:<14}{rate:>10.0f}{rate / plain:>8.1f}"
+            f"{written:>14.0f}{written / plain_written:>8.1f}"
+        )
 
 
 def print_accuracy(rows: np.ndarray) -> None:
-    """Percentiles of the errors, a line a renderer; rows: as of largest_errors."""
-    n_images, seconds = len(rows), rows[:, -1].mean()
+    """Print percentiles of the errors, a line for each renderer.
+
+    Parameters
+    ----------
+    rows : ndarray
+        From measure_errors.
+    """
+    *of_renderers, seconds = rows.T
+    n_images = len(rows)
     print(f"largest error of each of {n_images:,} images in sky sigma, percentiles; exact images")
-    print(f"took {seconds:.3f} s each")
+    print(f"took {seconds.mean():.3f} s each")
     heads = "".join(f"{percentile:>10}" for percentile in PERCENTILES)
     print(f"{'renderer':<14}{heads}{f'under {LARGE}':>14}")
-    for name, errors in zip(SIMULATORS, rows.T[:-1], strict=True):
+    for name, errors in zip(DRAWERS, of_renderers, strict=True):
         values = "".join(f"{value:>10.4f}" for value in np.percentile(errors, PERCENTILES))
         print(f"{name:<14}{values}{np.mean(errors < LARGE):>14.3%}")
 

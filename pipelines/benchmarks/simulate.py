@@ -1,9 +1,9 @@
 """Speed, size, memory and crash safety of simulate: ``python -m npecat.benchmarks.simulate``.
 
 Throughput is that of whole runs, writing included, on a cluster that has already started and has
-drawn a few images; one worker and two take turns, and the medians count. With ``--kills 20`` a run
-in processes of its own is killed with SIGKILL, all its processes at once, at a random moment; the
-same command must then make the same bytes.
+made a few images. One worker and two workers take turns, and the medians are printed. With
+``--kills 20`` a run in processes of its own is killed with SIGKILL, all its processes at once, at a
+random moment; the same command must then make the same bytes.
 """
 
 import hashlib
@@ -29,18 +29,35 @@ from npecat_sim.store.reader import size_on_disk
 
 
 def digests(store: Location) -> dict[str, str]:
-    """File of a store -> its SHA-256."""
+    """Name of each file of a store -> its SHA-256, hexadecimal."""
     return {name: hashlib.sha256(read(store / name)).hexdigest() for name in sizes(store)}
 
 
 def peak_memory() -> int:
-    """Bytes: the largest resident memory that this process has had (Linux)."""
+    """The largest resident memory, in bytes, that this process has had (Linux)."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def measure(images: int, workers: int) -> tuple[float, float, int]:
-    """Images per second, bytes on disk per image, peak bytes of the largest worker."""
+    """Measure a run of simulate.
+
+    Parameters
+    ----------
+    images : int
+        Number of images.
+    workers : int
+        Number of processes.
+
+    Returns
+    -------
+    rate : float
+        Images per second.
+    size : float
+        Bytes on disk per image.
+    memory : int
+        Peak bytes of the largest worker.
+    """
     fields = default_fields()
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -73,8 +90,23 @@ def measure(images: int, workers: int) -> tuple[float, float, int]:
         return images / seconds, size_on_disk(store) / images, max(client.run(peak_memory).values())
 
 
-def differing_after_kills(images: int, kills: int, seed: int) -> int:
-    """Kill ``kills`` runs at random moments, rerun each; returns how many stores differ."""
+def differing_after_kills(images: int, kills: int, *, seed: int) -> int:
+    """Kill runs of simulate at random moments and complete each of them.
+
+    Parameters
+    ----------
+    images : int
+        Images of a run.
+    kills : int
+        Number of runs.
+    seed : int
+        Of the images and of the moments.
+
+    Returns
+    -------
+    int
+        How many of the stores differ from that of a run that was not killed.
+    """
     command = [sys.executable, "-m", "npecat", "simulate", "--prior", "many", "--seed", str(seed)]
     command += ["--n", str(images), "--n-validation", "0", "--n-test", "0"]
     moments = random.Random(seed)
@@ -111,12 +143,13 @@ def differing_after_kills(images: int, kills: int, seed: int) -> int:
 def bench_simulate(images: int, rounds: int, kills: int, seed: int) -> None:
     """Measure how fast and how safe simulate is."""
     if kills:
-        sys.exit(differing_after_kills(images, kills, seed) > 0)
+        sys.exit(differing_after_kills(images, kills, seed=seed) > 0)
     print(f"{'workers':<10}{'images/s':>10}{'ratio':>8}{'kB/image':>10}{'MB/worker':>11}")
     measured = [[measure(images, workers) for workers in (1, 2)] for _ in range(rounds)]
     medians = np.median(measured, axis=0)
+    (rate_of_one, _, _), _ = medians
     for workers, (rate, size, memory) in enumerate(medians, start=1):
-        ratio = rate / medians[0, 0]
+        ratio = rate / rate_of_one
         print(f"{workers:<10}{rate:>10.0f}{ratio:>8.2f}{size / 1e3:>10.1f}{memory / 1e6:>11.0f}")
 
 

@@ -1,1 +1,1 @@
-"""The subcommands of ``npecat``, a file a command: arguments in, lines out."""
+"""The subcommands of ``npecat``, one file each: they read arguments and print lines."""

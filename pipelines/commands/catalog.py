@@ -4,29 +4,31 @@ from pathlib import Path
 
 import click
 
-import npecat
 from npecat_eval.catalog.formats import check_format, write_table
 from npecat_eval.pictures.style import check_picture
 from npecat_sim.errors import NpecatError
 from npecat_sim.surveys.image import SurveyImage
 
+from .. import api
 from .options import CHECKPOINT_OPTION, FILE, PLOT_OPTION, image_options
 
 SEED = 0
-"""Of the draws: the same command writes the same bytes."""
+"""Seed of the draws, fixed so that the same command writes the same bytes."""
 
 
 def samples_path(catalog: Path) -> Path:
-    """``catalog.samples.fits`` beside ``catalog.fits``."""
+    """The file for draws beside a catalog: ``catalog.samples.fits`` for ``catalog.fits``."""
     return catalog.with_suffix(f".samples{catalog.suffix}")
 
 
 def _known_format(_: click.Context, __: click.Parameter, output: Path) -> Path:
+    """Check the format of the catalog before any work is done."""
     check_format(output)
     return output
 
 
 def _residual_format(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    """Check the format of the residual before any work is done."""
     if path and path.suffix != ".fits":
         check_picture(path)
     return path
@@ -68,7 +70,7 @@ def catalog(
     """
     if samples and output.suffix == ".reg":
         raise NpecatError(f"{output}: regions hold no samples; choose another suffix of --output")
-    found = npecat.catalog(image, model=npecat.load(checkpoint))
+    found = api.catalog(image, model=api.load(checkpoint))
     click.echo(f"PSF {found.psf_width}")
     found.write(output)
     unflagged = (found.rows["flags"] == 0).sum()
@@ -81,7 +83,7 @@ def catalog(
         found.plot(plot)
         click.echo(f"{plot}")
     if residual:
-        # What draws takes a second to load, in which bad input would wait.
+        # Matplotlib takes a second to load: import it only here, after bad input has been refused.
         from npecat_eval.catalog.reconstruction import Reconstruction
         from npecat_eval.pictures.survey_image import write_residual
 

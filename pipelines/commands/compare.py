@@ -1,4 +1,4 @@
-"""``npecat compare``: a catalog of an SDSS frame beside SDSS's own."""
+"""``npecat compare``: compare a catalog of an SDSS frame with SDSS's own."""
 
 from pathlib import Path
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-import npecat
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.storage import Location
 from npecat_sim.simulation.field_priors import PRIORS
@@ -13,7 +12,7 @@ from npecat_sim.store.reader import store_path
 from npecat_train.checkpoint import BEST
 from npecat_train.settings import VARIANTS
 
-from ..api import test_set_name
+from .. import api
 from .options import DATA_OPTION, FOLDER, RUNS_OPTION, STORAGE
 
 
@@ -29,11 +28,11 @@ def evaluate(
     """Score every network of RUNS, SEP and the physical bound side by side on a test store."""
     if (test_prior is None) == (store is None):
         raise NpecatError("give either --test-prior or --store")
-    models = {name: npecat.load(path) for name, path in networks_of(runs, data).items()}
-    test = npecat.open_store(store or store_path(data / str(test_prior), "test"))
-    name = test_prior or test_set_name(test.path)
+    models = {name: api.load(path) for name, path in networks_of(runs, data).items()}
+    test = api.open_store(store or store_path(data / str(test_prior), "test"))
+    name = test_prior or api.test_set_name(test.path)
     start = time.perf_counter()
-    evaluation = npecat.evaluate(test, models, name=name, results=results)
+    evaluation = api.evaluate(test, models, name=name, results=results)
     written = evaluation.write(results / name)
     click.echo(f"{len(test):,} test images of {name}, sources of r < 22:\n")
     click.echo(str(evaluation))
@@ -43,9 +42,24 @@ def evaluate(
 
 
 def networks_of(runs: Path, data: Location) -> dict[str, Path]:
-    """Name of each folder of runs that holds a trained network -> its best checkpoint.
+    """The trained networks in a folder: name -> best checkpoint.
 
-    The paper's variants come first, in its order. Raises NpecatError where there is none.
+    Parameters
+    ----------
+    runs : Path
+        Folder of networks; the name of each is that of its folder.
+    data : Path or UPath
+        Folder of stores, which an error message names.
+
+    Returns
+    -------
+    dict of str to Path
+        The paper's variants come first, in the paper's order.
+
+    Raises
+    ------
+    NpecatError
+        If there is no trained network.
     """
     found = {path.parent.name: path for path in sorted(runs.glob(f"*/{BEST}"))}
     if not found:

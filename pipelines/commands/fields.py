@@ -1,4 +1,4 @@
-"""``npecat fields``: download survey fields, import them into a library, look, describe."""
+"""``npecat fields``: download survey fields, import them into a library, show and describe it."""
 
 from pathlib import Path
 
@@ -18,9 +18,7 @@ from npecat_sim.io.storage import replacing
 from npecat_sim.surveys.sdss.download import ARCHIVE, RERUN, download_fields
 from npecat_sim.surveys.sdss.fields import import_fields
 
-from .options import FOLDER
-
-FILE = click.Path(path_type=Path, dir_okay=False)
+from .options import FILE, FOLDER
 
 
 @click.group()
@@ -45,7 +43,9 @@ def download(
     run: int, camcol: int, numbers: tuple[int, ...], rerun: int, out: Path, archive: str
 ) -> None:
     """Fetch the photoField file of a camera column and r-band frames from SDSS's archive."""
-    for path in download_fields(out, run, camcol, numbers, rerun, archive):
+    for path in download_fields(
+        out, run, camcol=camcol, fields=numbers, rerun=rerun, archive=archive
+    ):
         click.echo(path)
 
 
@@ -86,7 +86,18 @@ def fit(paths: tuple[Path, ...], description: Path) -> None:
 
 
 def columns_of(table: FieldTable) -> list[tuple[str, np.ndarray]]:
-    """(label of the camera column, rows) of each run and camera column in the table."""
+    """The fields of each run and camera column.
+
+    Parameters
+    ----------
+    table : FieldTable
+        Fields of one or more runs.
+
+    Returns
+    -------
+    list of tuple
+        The label of each camera column, and int64 (field,) the indices of its rows.
+    """
     keys = table.identity[:, :2]
     return [
         (
@@ -98,7 +109,7 @@ def columns_of(table: FieldTable) -> list[tuple[str, np.ndarray]]:
 
 
 def summary(table: FieldTable) -> str:
-    """A line a camera column: how many fields and sky maps, and medians with ranges."""
+    """A line for each camera column: numbers of fields and sky maps, and medians with ranges."""
     lines = [
         f"{'run/camcol':>10} {'fields':>6} {'sky maps':>8} {'FWHM (arcsec)':>18} "
         f"{'sky (nmgy/arcsec2)':>18} {'no wing':>7} {'electrons/nmgy':>15}"
@@ -116,20 +127,23 @@ def summary(table: FieldTable) -> str:
 
 
 def _median_and_range(values: np.ndarray) -> str:
+    """The median of some values, and their minimum and maximum in brackets."""
     return f"{np.median(values):.2f} ({values.min():.2f}-{values.max():.2f})"
 
 
 def draw(table: FieldTable) -> Figure:
-    """Histograms of FWHM and sky, stacked by run and camera column."""
+    """Draw histograms of FWHM and sky, stacked by run and camera column."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     panels = figure.subplots(1, 2, sharey=False)
-    labels, groups = zip(*columns_of(table), strict=True)
+    columns = columns_of(table)
+    labels = [label for label, _ in columns]
     panels_of = {
         "PSF FWHM (arcsec)": table.fwhm,
         "Sky brightness (nmgy / arcsec$^2$)": table.sky,
     }
     for panel, (name, values) in zip(panels, panels_of.items(), strict=True):
-        panel.hist([values[rows] for rows in groups], bins=30, stacked=True, label=labels)
+        groups = [values[rows] for _, rows in columns]
+        panel.hist(groups, bins=30, stacked=True, label=labels)
         panel.set(xlabel=name, ylabel="Fields per bin")
     panels[1].legend(title="run/camcol", frameon=False)
     figure.suptitle(f"{len(table):,} fields, {len(table.sky_maps):,} with a sky map")

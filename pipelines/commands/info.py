@@ -1,4 +1,4 @@
-"""``npecat info``: what is inside a store, finished or not."""
+"""``npecat info``: describe a store, finished or not."""
 
 import click
 import numpy as np
@@ -18,7 +18,7 @@ from npecat_sim.units import PIXEL_SCALE
 from .options import STORE_ARGUMENT
 
 N_SKY_CHUNKS = 8
-"""Chunks whose sky is read, spread evenly: the sky of a whole store takes minutes to read."""
+"""Number of chunks, evenly spaced, whose sky is read: that of a whole store takes minutes."""
 
 
 @click.command()
@@ -32,9 +32,22 @@ def info(path: Location) -> None:
 
 
 def describe(path: Location) -> dict[str, str]:
-    """What is known of a store, name -> text; arrays are read where the store is whole so far.
+    """Describe a store, finished or not.
 
-    Raises NpecatError where there is no store.
+    Parameters
+    ----------
+    path : Path or UPath
+        The store. Its arrays are read if none of its files is missing or damaged.
+
+    Returns
+    -------
+    dict of str to str
+        Name of each property -> its value as text.
+
+    Raises
+    ------
+    NpecatError
+        If there is no store.
     """
     contents = Contents(path)
     settings = contents.settings
@@ -59,7 +72,7 @@ def describe(path: Location) -> dict[str, str]:
 
 
 def _state(contents: Contents) -> tuple[str, list[range]]:
-    """How far and how whole the store is, and the images that can be read, by chunk."""
+    """The state of a store in words, and the images that can be read, by chunk."""
     path, ranges = contents.path, contents.chunk_ranges
     if not is_sealed(path):
         done = sorted(finished_chunks(path))
@@ -72,9 +85,10 @@ def _state(contents: Contents) -> tuple[str, list[range]]:
 
 
 def _measured(contents: Contents, written: list[range]) -> dict[str, str]:
-    """Sources, seeing and sky of the images in the chunks that are written."""
+    """Sources, seeing and sky of the images in the chunks that are written, as text."""
 
     def read(name: str, chunks: list[range]) -> np.ndarray:
+        """One array of the images in some chunks."""
         return np.concatenate([contents.array(name, slice(c.start, c.stop)) for c in chunks])
 
     count = read("catalog/count", written)
@@ -93,4 +107,5 @@ def _measured(contents: Contents, written: list[range]) -> dict[str, str]:
 
 
 def _spread(values: np.ndarray) -> str:
+    """The median of some values, and their minimum and maximum in brackets."""
     return f"{np.median(values):.2f} ({values.min():.2f} to {values.max():.2f})"

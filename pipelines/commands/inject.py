@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-import npecat
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.formats import write_table
 from npecat_eval.catalog.psf_width import with_width_of_stars
@@ -14,6 +13,7 @@ from npecat_eval.real_images.injection_report import draw_injection_test, inject
 from npecat_sim.progress import progress
 from npecat_sim.surveys.image import SurveyImage
 
+from .. import api
 from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, image_options
 
 
@@ -38,17 +38,18 @@ def inject(
     the prior's shapes. A round adds one of r = 16 to 23 to each square of 64 pixels. One that
     lands within 2 pixels of a source that was there before is left out.
     """
-    model = npecat.load(checkpoint)
+    model = api.load(checkpoint)
     image, width = with_width_of_stars(image, ImageReading.of(image, model).catalog().detections)
     click.echo(f"PSF {width}")
     with progress("inject", rounds + 1) as advance:
 
         def catalog(of: SurveyImage) -> Detections:
+            """Catalog one image and advance the progress."""
             found = ImageReading.of(of, model).catalog().detections
             advance(1, f"{len(found)} detections")
             return found
 
-        sources = injection_test(image, catalog, rounds, seed)
+        sources = injection_test(image, catalog, rounds=rounds, seed=seed)
     click.echo(
         f"{len(sources)} sources added in {rounds} rounds, {sources['merged'].sum()} of them left "
         "out, since they landed on a source that was there before:\n"

@@ -12,18 +12,21 @@ from npecat_sim.io.storage import Location, location
 from npecat_train.weights import DEFAULT_WEIGHTS
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+"""Type of an option that names a folder of this machine."""
+
 FILE = click.Path(path_type=Path, dir_okay=False)
+"""Type of an option that names a file of this machine."""
 
 
-class StorageType(click.ParamType):
-    """A folder, or s3://bucket/key."""
+class StorageType(click.ParamType):  # type: ignore[type-arg]  # no generic class in click 8.1
+    """Type of an option that names a folder or ``s3://bucket/key``."""
 
     name = "folder"
 
     def convert(
         self, value: str | Location, param: click.Parameter | None, ctx: click.Context | None
     ) -> Location:
-        """The place that was named; a default is one already."""
+        """The Location that a string names; a default value is one already."""
         return location(value) if isinstance(value, str) else value
 
 
@@ -55,16 +58,29 @@ IMAGE_OPTIONS = (
     click.option("--sky", type=float, help="Counts per pixel that were subtracted already."),
     click.option("--fwhm", type=float, help="Width of stars in arcsec, in place of --psf."),
 )
-"""An image and what its reader needs, see npecat_sim.surveys.open."""
+"""The argument IMAGE and the options of its reader, see npecat_sim.surveys.open."""
 
 READER_OPTIONS = ("psf", "mask", "zeropoint", "gain", "sky", "fwhm")
+"""Arguments of open_image by name."""
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the argument IMAGE and its reader's options; it gets a SurveyImage, image."""
+    """Add the argument IMAGE and its reader's options to a command.
+
+    Parameters
+    ----------
+    command : callable
+        It is called with the keyword argument ``image``, a SurveyImage.
+
+    Returns
+    -------
+    callable
+        The function to make a click command of.
+    """
 
     @wraps(command)
     def with_image(path: Path, **options: Any) -> Any:
+        """Open the image and call the command with it."""
         from npecat_sim.surveys.open import open_image  # astropy, which most commands do not need
 
         reading = {name: options.pop(name) for name in READER_OPTIONS}
@@ -76,7 +92,7 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _picture(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    """A file that Matplotlib can write; known before any work is done."""
+    """Check, before any work is done, that a file is a picture that Matplotlib can write."""
     from npecat_eval.pictures.style import (
         check_picture,  # Matplotlib, which most commands do not need
     )
@@ -90,7 +106,7 @@ PLOT_OPTION = click.option("--plot", type=FILE, callback=_picture, help="Picture
 
 
 def _table(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    """A file for a table that is no catalog, which DS9 could not show."""
+    """Check that a file has the format of a table; DS9 regions hold only catalogs."""
     from npecat_eval.catalog.formats import check_format  # torch, likewise
 
     if path and path.suffix == ".reg":

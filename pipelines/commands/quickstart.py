@@ -1,10 +1,10 @@
-"""``npecat run quickstart``: all three stages on small sizes, to see the whole in minutes."""
+"""``npecat run quickstart``: all three stages on small stores, in minutes."""
 
 from pathlib import Path
 
 import click
 
-from npecat_train.training.loop import CROWDED_DENSITY, SHORT_RUN_BATCH_SIZE
+from npecat_train.training.defaults import CROWDED_DENSITY, SHORT_RUN_BATCH_SIZE
 
 from .evaluate import evaluate
 from .options import FOLDER
@@ -12,7 +12,8 @@ from .simulate import simulate
 from .train import train
 
 N_CROWDED, N_TRAIN, N_VALIDATION, N_TEST = 12_500, 12_500, 1_000, 2_000
-"""Each training image is seen once, crowded ones first: about four minutes on two cores."""
+"""Numbers of images. The network sees each training image once, crowded ones first: about four
+minutes on two cores."""
 
 
 @click.group()
@@ -25,7 +26,7 @@ def run() -> None:
 @click.pass_context
 def quickstart(context: click.Context, out: Path) -> None:
     """Simulate, train psf_aware and evaluate on priors many and one."""
-    data, crowded, runs, results = (out / name for name in ("data", "crowded", "runs", "results"))
+    data, crowded, runs, results = out / "data", out / "crowded", out / "runs", out / "results"
     sizes = {"n_validation": N_VALIDATION, "n_test": N_TEST}
     for prior, n_train in (("many", N_TRAIN), ("one", 0)):
         context.invoke(simulate, prior=prior, n=n_train, out=data / prior, **sizes)

@@ -1,4 +1,4 @@
-"""``npecat show``: the first images of a store with their true sources, as a picture."""
+"""``npecat show``: draw the first images of a store with their true sources."""
 
 from pathlib import Path
 

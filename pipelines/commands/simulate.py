@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-import npecat
 from npecat_sim.io.storage import Location
 from npecat_sim.model.prior import MAX_DENSITY, PAPER_PRIOR
 from npecat_sim.model.psf_irregularity import MAX_IRREGULARITY
@@ -14,6 +13,7 @@ from npecat_sim.simulation.field_priors import PRIORS
 from npecat_sim.store.reader import settings as settings_of
 from npecat_sim.store.reader import size_on_disk
 
+from .. import api
 from .options import STORAGE
 
 
@@ -73,7 +73,7 @@ def simulate(
 ) -> None:
     """Simulate images with their catalogs into chunked Zarr stores."""
     start = time.perf_counter()
-    paths = npecat.simulate(
+    paths = api.simulate(
         prior,
         n=n,
         n_validation=n_validation,

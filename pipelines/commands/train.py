@@ -1,4 +1,4 @@
-"""``npecat train``: train one variant on the stores of its prior."""
+"""``npecat train``: train a network of one variant on the stores of its prior."""
 
 import time
 from datetime import timedelta
@@ -13,10 +13,10 @@ from npecat_train.data.cache import CACHES
 from npecat_train.network.tile_network import NETWORKS
 from npecat_train.posterior.factors import FLUX
 from npecat_train.settings import VARIANTS
+from npecat_train.training.defaults import BATCH_SIZES, CROWDED_EPOCHS, EPOCHS
 from npecat_train.training.distributed import joined
 from npecat_train.training.dry_run import TRIAL_STEPS
 from npecat_train.training.job import TrainingJob
-from npecat_train.training.loop import BATCH_SIZES, CROWDED_EPOCHS, EPOCHS
 from npecat_train.training.schedule import SCHEDULES
 
 from .options import DATA_OPTION, RUNS_OPTION, STORAGE
@@ -118,7 +118,7 @@ def train(
 
 
 def show_plan(job: TrainingJob, device: torch.device) -> None:
-    """Print what a run would cost."""
+    """Print the size, memory and time of a training run, estimated from a few trial steps."""
     cost, settings, crowded = job.plan(device), job.settings, job.crowded
     kept = f"{cost.cache_bytes / 1e9:.2f} GB of images kept on {cost.home}"
     rows = {

@@ -1,4 +1,4 @@
-"""``npecat verify``: check every file of stores against their manifests."""
+"""``npecat verify``: check every file of some stores against their manifests."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""The experiments behind decisions and figures: ``python -m npecat.experiments.NAME``."""
+"""Experiments that decisions and figures rest on: ``python -m npecat.experiments.NAME``."""

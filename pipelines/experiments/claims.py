@@ -1,15 +1,19 @@
-"""Do the paper's claims hold? ``python -m npecat.experiments.claims results/many results/one``."""
+"""Check whether the paper's claims about its three networks hold.
+
+``python -m npecat.experiments.claims results/many results/one``
+"""
 
 from pathlib import Path
 
 import click
 from astropy.table import Table
 
-from npecat.cli import main
-from npecat.commands.options import FOLDER
 from npecat_eval.report.claims import verdicts
 from npecat_eval.report.wide_tables import TITLES
 from npecat_sim.errors import NpecatError
+
+from ..cli import main
+from ..commands.options import FOLDER
 
 
 @click.command()

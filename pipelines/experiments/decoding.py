@@ -1,10 +1,10 @@
 """Three ways to read a catalog off one posterior, compared on a test store.
 
 ``python -m npecat.experiments.decoding --run runs/psf_aware --store data/many/test.zarr`` reads a
-trained network's posterior by a bare threshold on each tile, by one on tiles that are joined, and
-by the rule of catalog/decode.py, which asks of these that the source be located. Counts are of
-all sources, and of those of r < 22; the expected number is the sum over tiles of the probability of
-such a source.
+trained network's posterior in three ways: by a threshold on each tile alone, by a threshold on
+joined tiles, and by the rule of npecat_eval/catalog/decode.py, which also requires that the source
+is located. Counts are of all sources and of those of r < 22; the expected number is the sum over
+tiles of the probability of such a source.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from npecat.cli import main
-from npecat.commands.options import RUN_OPTION, TEST_STORE_OPTION
 from npecat_eval.catalog.decode import JoinedTiles, catalog_of_tiles, join
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.store_catalog import images_for, store_posteriors
@@ -32,15 +30,18 @@ from npecat_sim.units import flux_of_magnitude, magnitude
 from npecat_train.model import TileModel
 from npecat_train.posterior.tile_posterior import TilePosterior
 
+from ..cli import main
+from ..commands.options import RUN_OPTION, TEST_STORE_OPTION
+
 
 def bare_tiles(posterior: TilePosterior) -> JoinedTiles:
-    """No tile joined with another, and every source located."""
+    """Take each tile alone, and every source as located."""
     probability = posterior.source.probability
     return JoinedTiles(probability, probability, probability[None])
 
 
 def joined_tiles(posterior: TilePosterior) -> JoinedTiles:
-    """Tiles joined, and every source located."""
+    """Join tiles as the catalog does, but take every source as located."""
     joined = join(posterior)
     return replace(joined, located=joined.probability)
 
@@ -50,6 +51,7 @@ RULES: dict[str, Callable[[TilePosterior], JoinedTiles]] = {
     "joined tiles": joined_tiles,
     "located": join,
 }
+"""Name of each way to read a posterior -> how it joins tiles."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -66,7 +68,7 @@ def compare_decoding(run: Path, store: Location) -> None:
         for batch, posterior in store_posteriors(model, images_for(model, test)):
             for rule, join_by in RULES.items():
                 joined = join_by(posterior)
-                catalog = catalog_of_tiles(posterior, joined, first_image)
+                catalog = catalog_of_tiles(posterior, joined, first_image=first_image)
                 found[rule].append(catalog.detections)
                 expected[rule] += expected_numbers(posterior, joined.probability)
             first_image += len(batch)
@@ -74,7 +76,7 @@ def compare_decoding(run: Path, store: Location) -> None:
     catalogs = {rule: Detections.concatenate(parts) for rule, parts in found.items()}
     truth = Truth(test.catalog())
     predictions = {rule: Prediction(detections) for rule, detections in catalogs.items()}
-    table = evaluate(truth, predictions, None, test.settings.prior)
+    table = evaluate(truth, predictions, bound=None, test_set=test.settings.prior)
     click.echo(tables.overall_text(table))
 
     click.echo(f"{'number of sources':<24}{'all':>12}{'r < 22':>12}")
@@ -87,12 +89,36 @@ def compare_decoding(run: Path, store: Location) -> None:
 
 
 def numbers(flux: np.ndarray) -> np.ndarray:
-    """Of all sources and of those of r < 22, float64 (2,)."""
+    """The numbers of all sources and of those of r < 22.
+
+    Parameters
+    ----------
+    flux : ndarray
+        (source,), nanomaggies.
+
+    Returns
+    -------
+    ndarray
+        float64 (2,).
+    """
     return np.array([len(flux), (magnitude(flux) < MAGNITUDE_LIMIT).sum()], dtype=float)
 
 
 def expected_numbers(posterior: TilePosterior, probability: Tensor) -> np.ndarray:
-    """The same of what the tiles expect, each tile with the probability that it gives a source."""
+    """The expected numbers of all sources and of those of r < 22.
+
+    Parameters
+    ----------
+    posterior : TilePosterior
+        Of a batch of images.
+    probability : Tensor
+        (image, row, column), that a tile gives a source.
+
+    Returns
+    -------
+    ndarray
+        float64 (2,).
+    """
     limit = torch.full_like(probability, float(flux_of_magnitude(MAGNITUDE_LIMIT)))
     bright = probability * (1 - posterior.flux.cdf(limit))
     return np.array([float(part.sum(dtype=torch.float64)) for part in (probability, bright)])

@@ -1,8 +1,8 @@
-"""How much of the light does a network use? ``python -m npecat.experiments.exact``.
+"""Compare a network with the exact posterior: ``python -m npecat.experiments.exact``.
 
-Sources of a test store are drawn at random from those of r < 22 that the network has found. Beside
-its flux and type stand those of the exact posterior of the source, all else known
-(npecat_eval/baselines/nested_sampling.py). A CPU core does about four sources a minute.
+Sources of a test store are drawn at random from those of r < 22 that the network has found. The
+network's flux and type are compared with those of the exact posterior of the source, everything
+else known (npecat_eval/baselines/nested_sampling.py). A CPU core does about four sources a minute.
 """
 
 import multiprocessing
@@ -16,8 +16,6 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
-from npecat.cli import main
-from npecat.commands.options import RUN_OPTION, TEST_STORE_OPTION
 from npecat_eval.baselines.nested_sampling import exact_posterior
 from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
 from npecat_eval.metrics.matched import MatchedCatalog
@@ -29,17 +27,28 @@ from npecat_sim.progress import progress
 from npecat_sim.store.reader import Store
 from npecat_train.model import TileModel
 
+from ..cli import main
+from ..commands.options import RUN_OPTION, TEST_STORE_OPTION
+
 LONE_PIXELS = 20.0
+"""Pixels: a source farther than this from every other source is isolated."""
 
 MAGNITUDES = ((14.0, 19.0), (19.0, 20.0), (20.0, 21.0), (21.0, MAGNITUDE_LIMIT))
+"""Ranges of true magnitude; a range includes its lower end."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one method says of a source.
+    """The estimates of one method for one source.
 
-    error: of the flux over the true one. width: half of the 16 to 84 % interval of the log of the
-    flux. prob_galaxy: probability of a galaxy.
+    Parameters
+    ----------
+    error : float
+        Of the flux, relative to the true flux.
+    width : float
+        Half of the 16 to 84 % interval of the logarithm of the flux.
+    prob_galaxy : float
+        Probability that the source is a galaxy.
     """
 
     error: float
@@ -48,20 +57,42 @@ class Reading:
 
 
 def exact_reading(store: Location, chosen: tuple[int, int, float]) -> Reading:
-    """The exact posterior's, of (image, source, true flux)."""
+    """The exact posterior's estimates for one source.
+
+    Parameters
+    ----------
+    store : Path or UPath
+        Images with their true catalogs.
+    chosen : tuple
+        Index of the image, index of the source in its catalog, and true flux in nanomaggies.
+
+    Returns
+    -------
+    Reading
+    """
     image, source, flux = chosen
     one = Store(store).batch(slice(image, image + 1))
     exact = exact_posterior(one, source, seed=image)
-    low, middle, high = (exact.flux_quantile(q) for q in (0.16, 0.5, 0.84))
+    low, middle, high = [exact.flux_quantile(q) for q in (0.16, 0.5, 0.84)]
     return Reading(middle / flux - 1, float(np.log(high / low)) / 2, exact.prob_galaxy)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Chosen sources: places in the store, (image, source of its catalog, true flux), and more.
+    """The sources of a comparison, and the network's estimates.
 
-    readings: the network's. magnitude: true, float64 (source,). galaxy: true type, bool (source,).
-    neighbour: float64 (source,), pixels to the nearest other source, however faint.
+    Parameters
+    ----------
+    places : list of tuple
+        Index of the image, index of the source in its catalog, and true flux in nanomaggies.
+    readings : list of Reading
+        The network's estimates.
+    magnitude : ndarray
+        float64 (source,), true magnitude, AB.
+    galaxy : ndarray
+        bool (source,), true type.
+    neighbour : ndarray
+        float64 (source,), pixels to the nearest other source, however faint.
     """
 
     places: list[tuple[int, int, float]]
@@ -74,18 +105,34 @@ class Sample:
         return len(self.places)
 
 
-def network_readings(run: Path, store: Store, n: int, seed: int) -> Sample:
-    """Sources that a network has found, at most n, and what it says of them."""
+def network_readings(run: Path, store: Store, *, n: int, seed: int) -> Sample:
+    """Choose sources that a network has found, and read its estimates.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the network.
+    store : Store
+        Images with their true catalogs.
+    n : int
+        Maximum number of sources.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    Sample
+    """
     model = TileModel.load(run)
     truth = Truth(store.catalog())
-    prediction = predict_store(model, store, truth, label="network")
+    prediction = predict_store(model, store, truth=truth, label="network")
     matched = MatchedCatalog.of(truth.catalog, prediction.detections)
     bright = np.flatnonzero(matched.true_magnitude[matched.match.truth] < MAGNITUDE_LIMIT)
     pairs = np.random.default_rng(seed).permutation(bright)[:n]
     rows, found = matched.match.truth[pairs], matched.match.detection[pairs]
     assert prediction.catalog is not None
     posterior = prediction.catalog.flux[torch.from_numpy(found)]
-    low, high = (posterior.quantile(q).numpy() for q in (0.16, 0.84))
+    low, high = posterior.quantile(0.16).numpy(), posterior.quantile(0.84).numpy()
     table = matched.truth
     flux = table["flux"][rows].astype(np.float64)
     readings = map(
@@ -94,16 +141,16 @@ def network_readings(run: Path, store: Store, n: int, seed: int) -> Sample:
         (np.log(high / low) / 2).tolist(),
         prediction.detections.prob_galaxy[found].tolist(),
     )
-    apart = 10.0 * IMAGE_SIZE  # images lie side by side, too far to be neighbours
+    apart = 10.0 * IMAGE_SIZE  # images lie side by side, too far apart to be neighbours
     plane = np.column_stack([table["x"] + apart * table["image"], table["y"]])
-    nearest, _ = KDTree(plane).query(plane[rows], k=2)
+    _, nearest = KDTree(plane).query(plane[rows], k=2)[0].T  # the first one is the source itself
     source = rows - np.searchsorted(table["image"], table["image"][rows])
     return Sample(
         list(zip(table["image"][rows].tolist(), source.tolist(), flux.tolist(), strict=True)),
         list(readings),
         matched.true_magnitude[rows],
         table["is_galaxy"][rows],
-        nearest[:, 1],
+        nearest,
     )
 
 
@@ -115,7 +162,7 @@ def network_readings(run: Path, store: Store, n: int, seed: int) -> Sample:
 @click.option("--seed", type=int, default=0, help="Of the choice of sources.")
 def compare_exact(run: Path, store: Location, n: int, workers: int, seed: int) -> None:
     """Compare a network with the exact posterior of single sources."""
-    sample = network_readings(run, Store(store), n, seed)
+    sample = network_readings(run, Store(store), n=n, seed=seed)
     exact = []
     context = multiprocessing.get_context("spawn")
     with (
@@ -133,11 +180,27 @@ def compare_exact(run: Path, store: Location, n: int, workers: int, seed: int) -
         f"galaxies farther than {LONE_PIXELS:g} pixels from any other source": sample.galaxy & lone,
     }
     for name, kind in kinds.items():
-        click.echo(f"\n{name}\n{comparison_text(sample, exact, kind)}")
+        click.echo(f"\n{name}\n{comparison_text(sample, exact, kind=kind)}")
 
 
-def comparison_text(sample: Sample, exact: list[Reading], kind: np.ndarray) -> str:
-    """A line for each range of magnitude and one for all, of the sources in the mask ``kind``."""
+def comparison_text(sample: Sample, exact: list[Reading], *, kind: np.ndarray) -> str:
+    """A table as text: a line for each range of magnitude, and one for all of them.
+
+    Parameters
+    ----------
+    sample : Sample
+        Sources with the network's estimates.
+    exact : list of Reading
+        The exact posterior's estimates of the same sources.
+    kind : ndarray
+        bool (source,), the sources to compare.
+
+    Returns
+    -------
+    str
+        Columns of the network, each followed by that of the exact posterior. Ranges with fewer
+        than two sources are left out.
+    """
     header = ["r", "n", "flux error (%)", "exact", "difference", "width (%)", "exact"]
     header += ["right type", "exact"]
     lines = []
@@ -145,15 +208,14 @@ def comparison_text(sample: Sample, exact: list[Reading], kind: np.ndarray) -> s
         inside = np.flatnonzero(kind & (sample.magnitude >= low) & (sample.magnitude < high))
         if len(inside) < 2:
             continue
-        errors, widths, right = (
-            np.array([[value(of[i], i) for i in inside] for of in (sample.readings, exact)])
-            for value in (
-                lambda r, _: 100 * abs(r.error),
-                lambda r, _: 100 * r.width,
-                lambda r, i: (r.prob_galaxy > 0.5) == sample.galaxy[i],
-            )
-        )
-        difference = errors[0] - errors[1]
+        # (method, source), the network first
+        chosen = [[readings[i] for i in inside] for readings in (sample.readings, exact)]
+        errors = np.array([[100 * abs(reading.error) for reading in row] for row in chosen])
+        widths = np.array([[100 * reading.width for reading in row] for row in chosen])
+        galaxy = np.array([[reading.prob_galaxy > 0.5 for reading in row] for row in chosen])
+        right = galaxy == sample.galaxy[inside]
+        of_network, of_exact = errors
+        difference = of_network - of_exact
         noise = difference.std(ddof=1) / np.sqrt(len(inside))
         cells = [f"{low:g} to {high:g}", f"{len(inside)}"]
         cells += [f"{error:.2f}" for error in errors.mean(axis=1)]

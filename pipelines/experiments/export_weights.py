@@ -1,10 +1,9 @@
-"""``python -m npecat.experiments.export_weights RUN -o WEIGHTS`` makes trained weights small.
+"""Round trained weights to 16 bits: ``python -m npecat.experiments.export_weights RUN -o WEIGHTS``.
 
 Convolutions, which are nearly all of the weights, are rounded to float16; batch norms and the last
-convolution keep float32. On sources of an SDSS frame that moves positions by at most 0.003 of their
-standard deviations, log fluxes by 0.002 of theirs and logits by 0.003; bfloat16 would move them by
-0.04, 0.02 and 0.03. Every command loads the result as it loads a checkpoint; the digest beside it
-is checked.
+convolution keep float32. On sources of an SDSS frame this moves positions by at most 0.003 of their
+standard deviations, log fluxes by 0.002 of theirs and logits by 0.003 (see docs/log.md, weights in
+16 bits). Every command loads the result as it loads a checkpoint, and checks the digest beside it.
 """
 
 from pathlib import Path
@@ -13,8 +12,6 @@ import click
 import torch
 from torch import Tensor
 
-from npecat.cli import main
-from npecat.commands.options import FILE, FOLDER
 from npecat_sim.errors import NpecatError
 from npecat_sim.io import storage as files
 from npecat_train import checkpoint
@@ -22,12 +19,15 @@ from npecat_train.checkpoint import BEST
 from npecat_train.model import TileModel
 from npecat_train.weights import DEFAULT_WEIGHTS, digest, digest_path
 
-LARGEST = 6e6
-"""Bytes that the package may carry."""
+from ..cli import main
+from ..commands.options import FILE, FOLDER
+
+MAX_SIZE = 6e6
+"""Bytes: the maximum size of the weights in the package."""
 
 
 def rounded(name: str, tensor: Tensor) -> Tensor:
-    """A weight as it is stored."""
+    """A weight as it is stored: float16 in a convolution, except the last one."""
     is_inner_convolution = tensor.ndim == 4 and not name.startswith("head.")
     return tensor.to(torch.float16) if is_inner_convolution else tensor
 
@@ -40,14 +40,14 @@ def export_weights(run: Path, output: Path) -> None:
     tensors, settings, state = checkpoint.load(run / BEST)
     small = {name: rounded(name, tensor) for name, tensor in tensors.items()}
     size = sum(tensor.nbytes for tensor in small.values())
-    if size > LARGEST:
+    if size > MAX_SIZE:
         raise NpecatError(
-            f"{run / BEST} would take {size / 1e6:.1f} MB, more than {LARGEST / 1e6:g}; "
+            f"{run / BEST} would take {size / 1e6:.1f} MB, more than {MAX_SIZE / 1e6:g}; "
             "train a smaller network",
             parameters=("network",),
         )
     digest_path(output).unlink(missing_ok=True)  # that of the weights before
-    checkpoint.save(output, small, settings, state)
+    checkpoint.save(output, small, settings=settings, state=state)
     TileModel.load(output)
     files.write(digest_path(output), f"{digest(output)}  {output.name}\n".encode())
     click.echo(f"{output}: {output.stat().st_size / 1e6:.2f} MB, {settings.variant}")

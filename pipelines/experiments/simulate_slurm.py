@@ -1,12 +1,12 @@
 """Simulate on a SLURM cluster: an example to copy and adapt.
 
 Needs ``pip install dask-jobqueue``, which npecat itself does not. Run it on a login node, in a
-folder that all nodes see, inside tmux or a job of its own, since it must live as long as the run:
+folder that all nodes see, inside tmux or a job of its own, since it must run until all is done:
 
     python -m npecat.experiments.simulate_slurm --prior many --n 210000 --out /shared/data/many
 
-The options are those of ``npecat simulate``. A job that SLURM kills is replaced and its images
-are made by another; if this process itself dies, the same command goes on where it stopped.
+The options are those of ``npecat simulate``. A job that SLURM kills is replaced, and another job
+makes its images. If this process itself dies, the same command continues the run.
 """
 
 import sys
@@ -16,7 +16,7 @@ from dask_jobqueue import SLURMCluster
 from npecat.cli import main as run_command_line
 
 JOBS = 8
-"""Jobs to submit; the run starts as soon as the first of them does."""
+"""Maximum number of jobs at a time; the run starts as soon as the first job does."""
 
 
 def main() -> None:

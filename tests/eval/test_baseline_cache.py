@@ -27,7 +27,7 @@ def columns(sources: SepSources) -> list[np.ndarray]:
 def kept(store, tmp_path_factory) -> Path:
     """A cache that two processes made in a new folder."""
     cache = tmp_path_factory.mktemp("results") / "new" / "kept.npz"
-    references(store, cache, 2)
+    references(store, cache, workers=2)
     return cache
 
 
@@ -43,7 +43,7 @@ def pools(monkeypatch) -> list[int]:
 
 
 def test_chunks_on_two_processes_are_the_whole(store, kept, pools):
-    found = references(store, kept, 2)
+    found = references(store, kept, workers=2)
     assert pools == []  # kept ones are used
     batch = store.batch(slice(None))
     whole = measure(batch.images, batch.backgrounds, batch.psf_parameters, batch.electrons_per_nmgy)
@@ -55,9 +55,9 @@ def test_chunks_on_two_processes_are_the_whole(store, kept, pools):
 def test_damaged_ones_are_made_again(store, kept, pools, tmp_path):
     cache = tmp_path / "kept.npz"
     cache.write_bytes(kept.read_bytes()[:-500])
-    again = references(store, cache, 1)
+    again = references(store, cache, workers=1)
     assert pools == [1] and cache.read_bytes() == kept.read_bytes()
-    np.testing.assert_array_equal(again.flux_sigma, references(store, kept, 1).flux_sigma)
+    np.testing.assert_array_equal(again.flux_sigma, references(store, kept, workers=1).flux_sigma)
 
 
 def test_those_of_another_store_are_not_used(store, kept, pools, tmp_path):
@@ -65,6 +65,7 @@ def test_those_of_another_store_are_not_used(store, kept, pools, tmp_path):
     cache.write_bytes(kept.read_bytes())
     other = Store(write_store(tmp_path, "test", 30, seed=1))
     assert not np.array_equal(
-        references(other, cache, 1).flux_sigma, references(store, kept, 1).flux_sigma
+        references(other, cache, workers=1).flux_sigma,
+        references(store, kept, workers=1).flux_sigma,
     )
     assert pools == [1]

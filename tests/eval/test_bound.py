@@ -16,7 +16,7 @@ from tests.helpers.stores import write_store
 
 def test_bound_is_the_spread_of_the_best_linear_fit():
     """Flux of one source by weighted least squares, neighbours known, over 2,000 noise draws."""
-    batch = simulate_images(SINGLE_FIELD, 5, "test", range(1))
+    batch = simulate_images(SINGLE_FIELD, 5, split="test", indices=range(1))
     sources, electrons = batch.catalog.sources(0), batch.electrons_per_nmgy[0]
     assert len(sources["x"]) > 1
     drawn = compiled.draw_sources(sources, batch.psf_of(0), 80, 0.03).astype(np.float64)
@@ -35,7 +35,7 @@ def test_bound_is_the_spread_of_the_best_linear_fit():
 def test_bound_over_a_store(tmp_path):
     store = Store(write_store(tmp_path, "test", 90))
     catalog = store.catalog()
-    made = references(store, tmp_path / "kept.npz", 1)
+    made = references(store, tmp_path / "kept.npz", workers=1)
     bound, truth = Truth(catalog).bound(made.flux_sigma), catalog.flat()
     assert (bound.flux_sigma > 0).all()
     # A source is never known better than its own photons allow.

@@ -78,7 +78,8 @@ def test_coverage_and_histogram_of_known_pits():
     """PITs 0.03, 0.13 ... 0.93 in turn: a central interval of 50 % holds 0.33 to 0.73."""
     pits = some_pits(np.tile(np.arange(10) / 10 + 0.03, 600))
     series = {
-        (s.label.metric, s.label.selection): s for s in resample(calibration_means(pits, SPANS, 50))
+        (s.label.metric, s.label.selection): s
+        for s in resample(calibration_means(pits, SPANS, n_images=50))
     }
     overall = series["flux_coverage", ALL]
     np.testing.assert_array_equal(overall.low, LEVELS)

@@ -44,7 +44,7 @@ def reading(image):
 @pytest.fixture(scope="module")
 def table(image, reading):
     about = provenance(image, replace(random_model(), weights_sha256="ab" * 32))
-    return catalog_table(reading.catalog(), image, about)
+    return catalog_table(reading.catalog(), image, about=about)
 
 
 def test_columns_hold_the_posterior_and_the_place_on_the_sky(table, image, reading):
@@ -113,7 +113,7 @@ def test_the_same_table_gives_the_same_bytes(table, tmp_path, suffix):
 @pytest.mark.parametrize("on_sky", [True, False])
 def test_regions_mark_each_source_where_it_is(reading, image, tmp_path, on_sky):
     image = image if on_sky else replace(image, wcs=None)
-    table = catalog_table(reading.catalog(), image, {"INPUT": "frame-test.fits"})
+    table = catalog_table(reading.catalog(), image, about={"INPUT": "frame-test.fits"})
     write_table(table, tmp_path / "catalog.reg")
     lines = (tmp_path / "catalog.reg").read_text().splitlines()
     assert lines[0] == "# Region file format: DS9 version 4.1"
@@ -128,7 +128,7 @@ def test_regions_mark_each_source_where_it_is(reading, image, tmp_path, on_sky):
 
 
 def test_draws_are_a_table_too(reading, image, tmp_path):
-    draws = draws_table(reading.draws(20, seed=0), image, {"SEED": 0})
+    draws = draws_table(reading.draws(20, seed=0), image, about={"SEED": 0})
     assert draws.colnames == [column.name for column in DRAWS] and set(draws["draw"]) == {
         *range(20)
     }
@@ -144,8 +144,8 @@ def test_catalog_without_sources_is_a_table_of_no_rows(image, tmp_path):
     model = random_model()
     model.network.head.bias.data[0] = -1e3
     nothing = ImageReading.of(image, model)
-    table = catalog_table(nothing.catalog(), image, {})
-    draws = draws_table(nothing.draws(3, seed=0), image, {})
+    table = catalog_table(nothing.catalog(), image, about={})
+    draws = draws_table(nothing.draws(3, seed=0), image, about={})
     for suffix in FORMATS:
         write_table(table, tmp_path / f"catalog{suffix}")
     assert len(table) == len(draws) == len(Table.read(tmp_path / "catalog.fits")) == 0
@@ -185,7 +185,7 @@ def test_flags_tell_of_bad_pixels_in_the_core_and_of_the_edge(image):
         (75, 121.4): SourceFlag.EDGE,
     }
     x, y = np.array(list(places)).T
-    found = [SourceFlag(int(bits)) for bits in source_flags(x, y, flagged)]
+    found = [SourceFlag(int(bits)) for bits in source_flags(x, y, image=flagged)]
     assert found == list(places.values())
-    both = source_flags(*np.array([[1.0], [50.0]]), replace(image, flags=flags | 6))
+    both = source_flags(np.array([1.0]), np.array([50.0]), image=replace(image, flags=flags | 6))
     assert both.tolist() == [SourceFlag.SATURATED | SourceFlag.COSMIC_RAY | SourceFlag.EDGE]

@@ -50,17 +50,27 @@ def browser(tmp_path_factory):
 def report(tmp_path_factory):
     """A report of a planted catalog, its table and its folder."""
     folder = tmp_path_factory.mktemp("report")
-    batch = simulate_images(SINGLE_FIELD, 3, "test", range(40))
+    batch = simulate_images(SINGLE_FIELD, 3, split="test", indices=range(40))
     found = perfect(batch.catalog)
     found.x[:] += np.random.default_rng(1).normal(0, 0.6, len(found))
-    table = evaluate(Truth(batch.catalog), {"planted": Prediction(found)}, None, "<one>")
+    table = evaluate(
+        Truth(batch.catalog), {"planted": Prediction(found)}, bound=None, test_set="<one>"
+    )
     settings = {"n_images": 40, "versions": {"npecat": "<0>"}}
     drawn = figures.draw(table, folder)
     examples, residuals = folder / "examples.png", folder / "residuals.png"
-    shown = simulate_images(SINGLE_FIELD, 3, "test", range(4))
-    example_figure(shown, found, examples)
-    residual_figure(shown, found, residuals)
-    return write_report(table, settings, drawn, examples, residuals, "planted", folder), table
+    shown = simulate_images(SINGLE_FIELD, 3, split="test", indices=range(4))
+    example_figure(shown, found, path=examples)
+    residual_figure(shown, found, path=residuals)
+    return write_report(
+        table,
+        settings,
+        drawn=drawn,
+        examples=examples,
+        residuals=residuals,
+        method="planted",
+        directory=folder,
+    ), table
 
 
 def test_browser_shows_all_of_it(browser, report):

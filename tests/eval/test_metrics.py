@@ -88,9 +88,11 @@ ZERO = ("flux_error_percent", "position_error_pixel", "flux_bias_percent", "flux
 
 
 def test_perfect_catalog():
-    truth = CatalogPrior().draw(3, "test", range(300))
+    truth = CatalogPrior().draw(3, "test", indices=range(300))
     truth["snr"][:] = truth["flux"]
-    table = evaluate(Truth(truth), {"perfect": Prediction(perfect(truth))}, None, "planted")
+    table = evaluate(
+        Truth(truth), {"perfect": Prediction(perfect(truth))}, bound=None, test_set="planted"
+    )
     assert plain(table) == PERFECT | dict.fromkeys(ZERO, 0)
     along = table[(table["axis"] == MAGNITUDE) | (table["axis"] == SNR)]
     expected = np.where(np.isin(along["metric"], ZERO), 0.0, 1.0)
@@ -108,9 +110,13 @@ def test_perfect_catalog():
 
 
 def test_nothing_detected():
-    truth = CatalogPrior().draw(3, "test", range(50))
+    truth = CatalogPrior().draw(3, "test", indices=range(50))
     truth["snr"][:] = truth["flux"]
-    values = plain(evaluate(Truth(truth), {"blind": Prediction(detections([]))}, None, "planted"))
+    values = plain(
+        evaluate(
+            Truth(truth), {"blind": Prediction(detections([]))}, bound=None, test_set="planted"
+        )
+    )
     assert values.pop("recall") == 0
     assert set(values) == (set(PERFECT) | set(ZERO)) - {"recall"}
     assert np.isnan(list(values.values())).all()
@@ -129,7 +135,9 @@ def test_edges_share_true_sources_equally():
 
 def test_bin_holds_its_lower_edge():
     at = np.array([17.5, 21.999, 22.0, np.nan])
-    mean = mean_of(Label("any"), HALVES, np.zeros(4, dtype=int), at, np.ones(4), 1)
+    mean = mean_of(
+        Label("any"), HALVES, image=np.zeros(4, dtype=int), at=at, value=np.ones(4), n_images=1
+    )
     np.testing.assert_array_equal(mean.count[0], only(1) + only(9))
 
 
@@ -206,7 +214,7 @@ def test_f1():
 
 def test_bias_and_scatter_of_flux():
     """A known log-normal error: its median, and half its central 68.3 %."""
-    truth = CatalogPrior().draw(4, "test", range(3000))
+    truth = CatalogPrior().draw(4, "test", indices=range(3000))
     found = perfect(truth)
     found.flux[:] *= 1.1 * np.exp(0.2 * np.random.default_rng(4).standard_normal(len(found)))
     series = flux_ratio_series(MatchedCatalog.of(truth, found), [])
@@ -224,7 +232,7 @@ def test_resampled_quantiles_are_those_of_the_repeated_sources(monkeypatch):
     weights = generator.integers(0, 4, (5, 6)).astype(np.uint16)
     monkeypatch.setattr("npecat_eval.metrics.bootstrap.image_weights", lambda n: weights)
     monkeypatch.setattr("npecat_eval.metrics.bootstrap.N_RESAMPLES", 4)
-    found = resampled_quantiles(image, value, place, (0.2, 0.5), 4, 6)
+    found = resampled_quantiles(image, value, place=place, levels=(0.2, 0.5), n_bins=4, n_images=6)
     for row, weight in enumerate(weights):
         for group in range(4):
             repeated = np.repeat(value[place == group], weight[image[place == group]])
@@ -265,7 +273,7 @@ def test_resamples_do_not_depend_on_the_block(monkeypatch):
 
 def test_sigma_is_the_spread_over_independent_test_sets():
     """Fifty test sets of 150 images against the bootstrap of one of them."""
-    truth = CatalogPrior().draw(12, "test", range(50 * 150))
+    truth = CatalogPrior().draw(12, "test", indices=range(50 * 150))
     everything = perfect(truth)
     generator = np.random.default_rng(12)
     flux = truth.flat()["flux"]
@@ -305,7 +313,7 @@ def test_empty_bin_is_nan_without_warning(recwarn):
 
 def test_paired_difference_is_sharper_than_independent_errors():
     """Two catalogs that miss nearly the same sources."""
-    truth = CatalogPrior().draw(9, "test", range(400))
+    truth = CatalogPrior().draw(9, "test", indices=range(400))
     good = perfect(truth)
     kept = np.random.default_rng(9).random(len(good)) < 0.7
     fewer = kept & (np.arange(len(good)) % 50 > 0)
@@ -315,7 +323,7 @@ def test_paired_difference_is_sharper_than_independent_errors():
     }
     truth["snr"][:] = truth["flux"]
     predictions = {name: Prediction(found) for name, found in methods.items()}
-    table = evaluate(Truth(truth), predictions, None, "planted")
+    table = evaluate(Truth(truth), predictions, bound=None, test_set="planted")
     recall = table[(table["metric"] == "recall") & (table["axis"] == NONE)]
     a, b = recall[recall["reference"] == TRUTH]
     difference = recall[recall["reference"] == "a"][0]
@@ -325,18 +333,18 @@ def test_paired_difference_is_sharper_than_independent_errors():
 
 
 def test_permuting_sources_or_images_changes_nothing():
-    truth = CatalogPrior().draw(21, "test", range(200))
+    truth = CatalogPrior().draw(21, "test", indices=range(200))
     truth["snr"][:] = truth["flux"]
     found = perfect(truth)
     generator = np.random.default_rng(21)
     found.x[:] += generator.normal(0, 0.5, len(found))
     found.flux[:] *= np.exp(0.2 * generator.standard_normal(len(found)))
     found.prob_galaxy[:] = generator.random(len(found))
-    plain = evaluate(Truth(truth), {"a": Prediction(found)}, None, "planted")
+    plain = evaluate(Truth(truth), {"a": Prediction(found)}, bound=None, test_set="planted")
 
     shuffled_rows = np.argsort(found.image + generator.random(len(found)))
     sources = Detections(*(getattr(found, column)[shuffled_rows] for column in vars(found)))
-    by_source = evaluate(Truth(truth), {"a": Prediction(sources)}, None, "planted")
+    by_source = evaluate(Truth(truth), {"a": Prediction(sources)}, bound=None, test_set="planted")
     for name in ("value", "sigma"):
         np.testing.assert_allclose(by_source[name], plain[name], rtol=1e-9, atol=1e-12)
 
@@ -347,7 +355,9 @@ def test_permuting_sources_or_images_changes_nothing():
     new_image = np.argsort(place)[found.image]
     order = np.argsort(new_image, kind="stable")
     moved = {name: column[order] for name, column in (vars(found) | {"image": new_image}).items()}
-    by_image = evaluate(Truth(moved_truth), {"a": Prediction(Detections(**moved))}, None, "planted")
+    by_image = evaluate(
+        Truth(moved_truth), {"a": Prediction(Detections(**moved))}, bound=None, test_set="planted"
+    )
     np.testing.assert_allclose(by_image["value"], plain["value"], rtol=1e-9, atol=1e-12)
 
 

@@ -19,7 +19,7 @@ def test_quantiles_are_weighted():
 def find_source(galaxy: bool) -> tuple[Batch, int]:
     """An image whose source of 10 to 50 nanomaggies is of a type and far from its neighbours."""
     for index in range(200):
-        one = simulate_images(SINGLE_FIELD, 3, "test", range(index, index + 1))
+        one = simulate_images(SINGLE_FIELD, 3, split="test", indices=range(index, index + 1))
         sources = one.catalog.sources(0)
         place = np.column_stack([sources["x"], sources["y"]])
         apart = np.linalg.norm(place[:, None] - place, axis=2) + 99 * np.eye(len(place))

@@ -19,6 +19,7 @@ from npecat_train.checkpoint import BEST
 from npecat_train.model import TileModel
 from npecat_train.network.inputs import n_tile_maps
 from npecat_train.network.tile_network import NetworkSize
+from npecat_train.training import defaults
 from npecat_train.training import loop as trainer
 from tests.helpers.stores import write_store
 
@@ -41,7 +42,9 @@ def toy_store(tmp_path_factory) -> Store:
         told = np.where(batch.psf_parameters[:, :1] > sigma1.mean(), np.float32(20), np.float32(5))
         flux = np.where(columns["flux"] > 0, told, np.nan)
         catalog = replace(batch.catalog, columns={**columns, "flux": flux})
-        store_writer.write_chunk(path, simulated.settings, chunk, replace(batch, catalog=catalog))
+        store_writer.write_chunk(
+            path, simulated.settings, chunk=chunk, batch=replace(batch, catalog=catalog)
+        )
     store_writer.seal(path)
     return Store(path)
 
@@ -51,12 +54,18 @@ def aware(toy_store, tmp_path_factory) -> Path:
     """Folder of a psf_aware network that was trained on the toy store for seconds."""
     folder = tmp_path_factory.mktemp("aware")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(trainer.NETWORKS, "default", SMALL)
-        settings = trainer.run_settings(
+        patch.setitem(defaults.NETWORKS, "default", SMALL)
+        settings = defaults.run_settings(
             "psf_aware", toy_store, epochs=4, flux="lognormal", batch_size=16
         )
         settings = replace(settings, learning_rate=2e-2)
-        trainer.train(settings, toy_store, toy_store, folder, torch.device("cpu"))
+        trainer.train(
+            settings,
+            toy_store,
+            validation_store=toy_store,
+            folder=folder,
+            device=torch.device("cpu"),
+        )
     return folder
 
 
@@ -68,7 +77,7 @@ def unaware(aware: Path, folder: Path) -> Path:
     network = settings.build_network()
     torch.nn.init.normal_(network.head.weight, std=0.1)
     folder.mkdir()
-    checkpoint.save(folder / BEST, network.state_dict(), settings, {})
+    checkpoint.save(folder / BEST, network.state_dict(), settings=settings, state={})
     return folder
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npecat_eval.catalog.detections import Detections
-from npecat_eval.catalog.psf_width import LEAST_STARS, star_width, with_width_of_stars
+from npecat_eval.catalog.psf_width import MIN_STARS, star_width, with_width_of_stars
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.render.stamps import draw_field
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
@@ -33,7 +33,7 @@ def field_of_stars(n: int, told: float = 1.0) -> tuple[SurveyImage, Detections]:
         "bulge_half_light_radius": np.ones(n),
         "bulge_axis_ratio": np.ones(n),
     }
-    light = draw_field(sources, TRUE_PSF, (side, side), np.sqrt(SKY / ELECTRONS))
+    light = draw_field(sources, TRUE_PSF, shape=(side, side), sky_sigma=np.sqrt(SKY / ELECTRONS))
     noise = generator.normal(size=light.shape) * np.sqrt((SKY + light) / ELECTRONS)
     empty = survey_image(side, side, n_stars=0)
     image = replace(
@@ -67,9 +67,9 @@ def test_stars_tell_how_much_wider_they_are(told):
 
 
 def test_a_few_stars_change_nothing():
-    image, found = field_of_stars(LEAST_STARS - 1, told=1.05)
+    image, found = field_of_stars(MIN_STARS - 1, told=1.05)
     same, done = with_width_of_stars(image, found)
-    assert same is image and f"fewer than {LEAST_STARS} stars" in done
+    assert same is image and f"fewer than {MIN_STARS} stars" in done
 
 
 def test_a_psf_that_is_far_off_is_left_and_told():
@@ -80,7 +80,7 @@ def test_a_psf_that_is_far_off_is_left_and_told():
 
 def spoilt(image: SurveyImage, found: Detections, how: str) -> tuple[SurveyImage, Detections]:
     """With all but a few of the stars made unfit."""
-    most = np.arange(len(found)) >= LEAST_STARS - 1
+    most = np.arange(len(found)) >= MIN_STARS - 1
     if how == "galaxies":
         return image, replace(found, prob_galaxy=most * 0.5)
     if how == "faint":

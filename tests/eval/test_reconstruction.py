@@ -42,7 +42,7 @@ def observed(n: int = 40, seed: int = 1):
         "is_galaxy": galaxy,
         **{name: np.full(n, value) for name, value in typical_shape().items()},
     }
-    image = inject(empty_image(*SHAPE, seed), sources, seed, 0)
+    image = inject(empty_image(*SHAPE, seed), sources, seed=seed, round_number=0)
     truth = detections(sources["x"], sources["y"], 50.0, galaxy.astype(float))
     return image, truth, sources
 
@@ -50,7 +50,7 @@ def observed(n: int = 40, seed: int = 1):
 def test_true_catalog_leaves_unit_normal_noise():
     image, truth, sources = observed()
     rebuilt = Reconstruction.of(image, truth)
-    light = draw_field(sources, PSF, SHAPE, np.sqrt(SKY / ELECTRONS))
+    light = draw_field(sources, PSF, shape=SHAPE, sky_sigma=np.sqrt(SKY / ELECTRONS))
     np.testing.assert_allclose(rebuilt.stars + rebuilt.galaxies, light, atol=1e-5)
     for name in ("sky", "stars", "galaxies"):
         assert rebuilt.pixels[name].sum() > 2000
@@ -87,7 +87,7 @@ def test_flagged_pixels_count_nowhere():
 
 
 def test_typical_galaxy_lies_in_the_middle_of_the_prior():
-    drawn = CatalogPrior().draw(0, "test", range(4000)).flat()
+    drawn = CatalogPrior().draw(0, "test", indices=range(4000)).flat()
     galaxy = drawn["is_galaxy"]
     for part in ("disk", "bulge"):
         radius = drawn[f"{part}_half_light_radius"] * np.sqrt(drawn[f"{part}_axis_ratio"])
@@ -158,7 +158,10 @@ def test_catalog_command_draws_both(tmp_path):
 def test_most_crowded_part_is_shown_large():
     generator = np.random.default_rng(0)
     x, y = generator.uniform(0, 2000, 100), generator.uniform(0, 1400, 100)
-    x[:50], y[:50] = generator.uniform(1610, 1690, 50), generator.uniform(810, 890, 50)
+    x[:50], y[:50] = (
+        generator.uniform(1610, 1690, 50),
+        generator.uniform(810, 890, 50),
+    )
     left, bottom = crowded_corner(detections(x, y), (1489, 2048))
     assert left <= 1610 and left + ZOOM >= 1690 and bottom <= 810 and bottom + ZOOM >= 890
     assert crowded_corner(Detections(np.zeros(0, int), *np.zeros((6, 0))), (64, 90)) == (-0.5, -0.5)

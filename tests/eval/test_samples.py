@@ -23,8 +23,8 @@ def drawn(tiles: dict[tuple[int, int], torch.Tensor]):
         outputs[0, :, row, column] = values
     posterior = TilePosterior.from_raw(outputs, "lognormal")
     joined = join(posterior)
-    draws = draw_catalogs(posterior, joined, N, torch.Generator().manual_seed(5))
-    return posterior, catalog_of_tiles(posterior, joined, 0), draws
+    draws = draw_catalogs(posterior, joined, n=N, generator=torch.Generator().manual_seed(5))
+    return posterior, catalog_of_tiles(posterior, joined, first_image=0), draws
 
 
 def assert_share(count, probability: float, n: int = N) -> None:

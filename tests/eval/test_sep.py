@@ -112,7 +112,7 @@ def test_kron_flux_leaves_out_the_neighbour():
 @pytest.fixture(scope="module")
 def simulated() -> tuple[Catalog, tuple[np.ndarray, ...]]:
     """80 images of the prior on the single field, with their truth."""
-    truth = CatalogPrior().draw(5, "test", range(80))
+    truth = CatalogPrior().draw(5, "test", indices=range(80))
     generator = np.random.default_rng(5)
     images = np.stack(
         [
@@ -230,6 +230,6 @@ def test_lost_fluxes():
 
 def test_tuning_needs_sources():
     images = np.zeros((2, SIZE, SIZE))
-    truth = CatalogPrior().draw(1, "validation", range(2))
+    truth = CatalogPrior().draw(1, "validation", indices=range(2))
     with pytest.raises(NpecatError, match="too few"):
         best_class_threshold(measure(*conditions(images)), truth)

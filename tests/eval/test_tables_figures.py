@@ -17,7 +17,7 @@ from npecat_eval.pictures.examples import example_figure
 from npecat_eval.pictures.style import COLOURS
 from npecat_eval.report import metric_figures as figures
 from npecat_eval.report import tables
-from npecat_eval.report.metric_panels import FEWEST_IMAGES, SELECTIONS
+from npecat_eval.report.metric_panels import MIN_IMAGES, SELECTIONS
 from npecat_eval.report.wide_tables import TITLES, cell
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.catalog import Catalog
@@ -47,7 +47,7 @@ def noisy(truth: Catalog, seed: int, kept: float) -> Detections:
 
 @pytest.fixture(scope="module")
 def truth() -> Catalog:
-    truth = CatalogPrior().draw(1, "test", range(120))
+    truth = CatalogPrior().draw(1, "test", indices=range(120))
     truth["snr"][:] = truth["flux"]
     return truth
 
@@ -57,7 +57,9 @@ def table(truth) -> Table:
     """Two methods on two test sets."""
     methods = {"SEP": noisy(truth, 1, 0.7), "psf_aware": noisy(truth, 2, 0.9)}
     predictions = {name: Prediction(found) for name, found in methods.items()}
-    return vstack([evaluate(Truth(truth), predictions, None, n) for n in ("one", "many")])
+    return vstack(
+        [evaluate(Truth(truth), predictions, bound=None, test_set=n) for n in ("one", "many")]
+    )
 
 
 def written_bytes(paths: list[Path]) -> dict[str, bytes]:
@@ -65,7 +67,7 @@ def written_bytes(paths: list[Path]) -> dict[str, bytes]:
 
 
 def test_ecsv_reads_back(table, tmp_path):
-    ecsv, *_ = tables.write(table, tmp_path, SETTINGS)
+    ecsv, *_ = tables.write(table, tmp_path, settings=SETTINGS)
     back = Table.read(ecsv, format="ascii.ecsv")
     assert back.colnames == table.colnames
     assert back.meta == SETTINGS
@@ -99,10 +101,12 @@ def test_every_number_has_its_unit(table):
 
 def test_written_table_is_the_same_on_rerun(table, tmp_path):
     (tmp_path / "again").mkdir()
-    first = written_bytes(tables.write(table, tmp_path, SETTINGS))
-    second = written_bytes(tables.write(table, tmp_path / "again", SETTINGS))
+    first = written_bytes(tables.write(table, tmp_path, settings=SETTINGS))
+    second = written_bytes(tables.write(table, tmp_path / "again", settings=SETTINGS))
     assert first == second
-    assert first == written_bytes(tables.write(table, tmp_path, SETTINGS))  # over the old files
+    assert first == written_bytes(
+        tables.write(table, tmp_path, settings=SETTINGS)
+    )  # over the old files
 
 
 def test_wide_tables_have_every_number(table):
@@ -192,7 +196,9 @@ def of_posterior() -> Table:
     truth = Truth(Catalog(batch.count.numpy(), {**columns, "snr": columns["flux"]}))
     found = decode(posterior)
     tiles = scores_in_batches(posterior, batch, truth.spans)
-    return evaluate(truth, {"exact": Prediction(found.detections, found, tiles)}, None, "toy")
+    return evaluate(
+        truth, {"exact": Prediction(found.detections, found, tiles)}, bound=None, test_set="toy"
+    )
 
 
 def test_figures_of_a_posterior_are_complete(of_posterior, tmp_path):
@@ -213,7 +219,7 @@ def test_figure_of_numbers_shows_the_table(of_posterior):
             rows = of_posterior[
                 (of_posterior["axis"] == axis)
                 & (of_posterior["selection"] == selection)
-                & (of_posterior["n"] >= FEWEST_IMAGES)
+                & (of_posterior["n"] >= MIN_IMAGES)
             ]
             assert len(rows) > 2
             across, upward = axes.lines[0].get_data()
@@ -225,22 +231,22 @@ def test_figure_of_numbers_shows_the_table(of_posterior):
 def test_figure_bears_an_empty_bin(truth, tmp_path):
     few = Catalog(truth.count[:2], {name: column[:2] for name, column in truth.columns.items()})
     nothing = Detections(np.empty(0, np.int64), *np.empty((6, 0)))
-    sparse = evaluate(Truth(few), {"blind": Prediction(nothing)}, None, "tiny")
+    sparse = evaluate(Truth(few), {"blind": Prediction(nothing)}, bound=None, test_set="tiny")
     assert figures.draw(sparse, tmp_path)
     assert "| blind | - |" in tables.markdown(sparse)
 
 
 def test_example_figure(tmp_path):
-    batch = simulate_images(SINGLE_FIELD, 3, "test", range(6))
+    batch = simulate_images(SINGLE_FIELD, 3, split="test", indices=range(6))
     assert batch.catalog.flat()["is_galaxy"].any()
     found = noisy(batch.catalog, 4, 0.8)
     paths = [tmp_path / "first.png", tmp_path / "second.png"]
     for path in paths:
-        example_figure(batch, found, path)
+        example_figure(batch, found, path=path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert_not_blank(paths[0], COLOURS[:2])
     bare = tmp_path / "bare.png"
-    example_figure(batch, noisy(batch.catalog, 4, 0.0), bare)
+    example_figure(batch, noisy(batch.catalog, 4, 0.0), path=bare)
     assert coloured(bare, COLOURS[0]) < coloured(paths[0], COLOURS[0])
 
 

@@ -60,7 +60,9 @@ def scores_in_batches(
     posterior: TilePosterior, batch: TrainingBatch, spans: dict = SPANS
 ) -> TileScores:
     parts = [
-        TileScores.of(posterior[rows], batch.rows(rows.start, rows.stop), spans, rows.start)
+        TileScores.of(
+            posterior[rows], batch.rows(rows.start, rows.stop), spans=spans, first_image=rows.start
+        )
         for rows in (slice(0, 25), slice(25, N))
     ]
     return TileScores.concatenate(parts)
@@ -71,7 +73,7 @@ def overall(scores: TileScores, batch: TrainingBatch) -> dict[tuple[str, str], f
     true_magnitude = magnitude(batch.flux[batch.present].numpy())
     image = torch.nonzero(batch.present)[:, 0].numpy()
     means = scores.means()
-    for counts in scores.counts(true_magnitude, image, SPANS):
+    for counts in scores.counts(true_magnitude, image, spans=SPANS):
         means += count_means(counts)
     return {
         (mean.label.metric, mean.label.selection): mean.total.sum() / mean.count.sum()
@@ -102,7 +104,7 @@ def test_counts_of_images_are_found_calibrated():
     posterior, batch = drawn("mixture", crowding=2.0)
     true_magnitude = magnitude(batch.flux[batch.present].numpy())
     image = torch.nonzero(batch.present)[:, 0].numpy()
-    for counts in scores_in_batches(posterior, batch).counts(true_magnitude, image, SPANS):
+    for counts in scores_in_batches(posterior, batch).counts(true_magnitude, image, spans=SPANS):
         on_truth, on_expected = (value_and_sigma(s.samples) for s in count_slopes(counts))
         assert on_expected[0] == pytest.approx(1, abs=3 * on_expected[1][0])
         assert on_expected[1] < 0.5
@@ -114,7 +116,9 @@ def test_counts_of_images_are_found_calibrated():
 def test_expected_number_does_not_see_the_truth():
     posterior, batch = drawn("lognormal")
     another = TrainingBatch(**{name: column.roll(1, 0) for name, column in vars(batch).items()})
-    scores, others = (TileScores.of(posterior, of, SPANS, 0) for of in (batch, another))
+    scores, others = (
+        TileScores.of(posterior, of, spans=SPANS, first_image=0) for of in (batch, another)
+    )
     np.testing.assert_array_equal(scores.expected, others.expected)
     assert (scores.reliability[2] != others.reliability[2]).any()
 
@@ -129,7 +133,10 @@ def test_wrong_posterior_is_not():
 
 def test_batches_change_nothing():
     posterior, batch = drawn("mixture")
-    whole, parts = TileScores.of(posterior, batch, SPANS, 0), scores_in_batches(posterior, batch)
+    whole, parts = (
+        TileScores.of(posterior, batch, spans=SPANS, first_image=0),
+        scores_in_batches(posterior, batch),
+    )
     np.testing.assert_allclose(whole.expected, parts.expected, rtol=1e-6)
     np.testing.assert_allclose(whole.reliability, parts.reliability, rtol=1e-6)
     for name, column in whole.at_sources.items():

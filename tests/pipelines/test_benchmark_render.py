@@ -24,7 +24,7 @@ from npecat_sim.render import galsim_renderer as render
 
 def test_all_renderers_make_the_same_images():
     """Same catalogs, sky and noise; the plain way errs where it cuts the wings of bright stars."""
-    made = {name: simulate(0, "test", range(30)) for name, simulate in SIMULATORS.items()}
+    made = {name: simulate(0, indices=range(30)) for name, simulate in SIMULATORS.items()}
     reference = made["galsim"]
     sigma = np.sqrt(reference.backgrounds / reference.electrons_per_nmgy[:, None, None])
     for name, batch in made.items():
@@ -52,7 +52,9 @@ def test_one_core_is_given_back():
 def test_errors_are_the_same_for_any_number_of_workers(monkeypatch):
     monkeypatch.setattr("npecat.benchmarks.render.IMAGES_PER_JOB", 3)
     fields = default_fields()
-    one, two = (measure_errors(fields, 0, 7, workers)[:, :-1] for workers in (1, 2))
+    one, two = (
+        measure_errors(fields, 0, n_images=7, workers=workers)[:, :-1] for workers in (1, 2)
+    )
     np.testing.assert_array_equal(one, two)
     assert one.shape == (7, 3) and one[:, 1:].max() < LARGE
 

@@ -149,10 +149,10 @@ def test_projection_keeps_distances_where_right_ascension_jumps():
     generator = np.random.default_rng(1)
     x, y = generator.uniform(0, 2048, 50), generator.uniform(0, 1489, 50)
     ra, dec = sky_of(x, y)
-    plane = projected(ra, dec, (float(ra[0]), float(dec[0])))
+    plane = projected(ra, dec, centre=(float(ra[0]), float(dec[0])))
     distance = np.hypot(plane.x - plane.x[7], plane.y - plane.y[7]) / PIXEL_SCALE
     np.testing.assert_allclose(distance, np.hypot(x - x[7], y - y[7]), rtol=2e-3)
-    far = projected((ra + 180) % 360, -dec, (float(ra[0]), float(dec[0])))
+    far = projected((ra + 180) % 360, -dec, centre=(float(ra[0]), float(dec[0])))
     assert np.hypot(far.x, far.y)[1:].min() > 1e4
 
 

@@ -53,7 +53,7 @@ def test_command_prints_metrics_and_counts_of_all_rules(tmp_path):
     torch.nn.init.normal_(network.head.weight, std=3)
     run = tmp_path / "run"
     run.mkdir()
-    checkpoint.save(run / BEST, network.state_dict(), settings, {})
+    checkpoint.save(run / BEST, network.state_dict(), settings=settings, state={})
     result = CliRunner().invoke(
         compare_decoding, ["--run", str(run), "--store", str(store.path)], catch_exceptions=False
     )

@@ -57,19 +57,21 @@ def test_drawn_sources_do_not_crowd_and_follow_their_law():
     assert share.sum() == n and share.min() > 0.5 * n / len(share)
     assert magnitude(sources["flux"]).min() > MAGNITUDES[0]
     assert np.isnan(sources["angle"][~sources["is_galaxy"]]).all()
-    again = draw_injection(image, PRIOR, 5, 0)
+    again = draw_injection(image, PRIOR, seed=5, round_number=0)
     assert all(np.array_equal(again[k], sources[k], equal_nan=True) for k in sources)
     for other in ((6, 0), (5, 1)):
-        assert not np.array_equal(draw_injection(image, PRIOR, *other)["x"], sources["x"])
+        assert not np.array_equal(
+            draw_injection(image, PRIOR, seed=other[0], round_number=other[1])["x"], sources["x"]
+        )
 
 
 def test_no_source_is_put_where_nothing_is_seen():
     image = empty_image()
-    everywhere = draw_injection(image, PRIOR, 0, 0)
+    everywhere = draw_injection(image, PRIOR, seed=0, round_number=0)
     image.flags[:, 200:] = PixelFlag.NO_DATA
     image.flags[:, :100] = PixelFlag.SATURATED
     image.flags[:, 100:200] = PixelFlag.INTERPOLATED
-    x = draw_injection(image, PRIOR, 0, 0)["x"]
+    x = draw_injection(image, PRIOR, seed=0, round_number=0)["x"]
     assert 0 < len(x) < len(everywhere["x"])
     assert ((x > 99) & (x < 200)).all()
 
@@ -78,10 +80,11 @@ def test_light_and_its_photon_noise_are_added_and_nothing_else():
     image = empty_image(200, 200)
     image.flags[:, 150:] = PixelFlag.NO_DATA
     image.image[:, 150:] = 0
-    sources = draw_injection(image, PRIOR, 1, 0)
+    sources = draw_injection(image, PRIOR, seed=1, round_number=0)
     sources["flux"][:] = 300.0
-    light = draw_field(sources, PSF, (200, 200), np.sqrt(SKY / ELECTRONS))
-    added = np.array([inject(image, sources, seed, 0).image - image.image for seed in range(150)])
+    light = draw_field(sources, PSF, shape=(200, 200), sky_sigma=np.sqrt(SKY / ELECTRONS))
+    drawn = [inject(image, sources, seed=seed, round_number=0).image for seed in range(150)]
+    added = np.array([one - image.image for one in drawn])
     bright = light > 0.05
     bright[:, 150:] = False
     assert bright.sum() > 500
@@ -90,26 +93,27 @@ def test_light_and_its_photon_noise_are_added_and_nothing_else():
     variance = added.var(axis=0, ddof=1)[bright] / (light[bright] / ELECTRONS)
     assert variance.mean() == pytest.approx(1, abs=0.03)
     assert not added[:, :, 150:].any()
-    first, again = (inject(image, sources, 7, 2) for _ in range(2))
+    first = inject(image, sources, seed=7, round_number=2)
+    again = inject(image, sources, seed=7, round_number=2)
     assert np.array_equal(first.image, again.image)
-    assert not np.array_equal(first.image, inject(image, sources, 7, 3).image)
+    assert not np.array_equal(first.image, inject(image, sources, seed=7, round_number=3).image)
     assert np.array_equal(first.flags, image.flags)
 
 
 def test_a_source_that_was_there_before_recovers_nothing():
     there = detections([50, 100], [50, 100])
     x, y = np.array([50.6, 100 + MERGED_RADIUS + 0.1, 200]), np.array([50.0, 100, 200])
-    unchanged = recover(there, there, x, y)
+    unchanged = recover(there, there, x=x, y=y)
     assert (unchanged.detection == -1).all()
     np.testing.assert_array_equal(unchanged.merged, [True, False, False])
 
     # the old source keeps its detection, even one that moved towards the added source
     moved = detections([50, 100.8, 102.0, 200.4], [50, 100, 100, 200.9])
-    found = recover(there, moved, x, y)
+    found = recover(there, moved, x=x, y=y)
     np.testing.assert_array_equal(found.detection, [-1, 2, 3])
     too_far = detections([200.8], [200.7])
-    assert (recover(there, too_far, x, y).detection == -1).all()
-    np.testing.assert_array_equal(recover(detections([], []), moved, x, y).merged, [False] * 3)
+    assert (recover(there, too_far, x=x, y=y).detection == -1).all()
+    np.testing.assert_array_equal(recover(detections([], []), moved, x=x, y=y).merged, [False] * 3)
 
 
 def write_weights(path: Path) -> None:
@@ -118,7 +122,7 @@ def write_weights(path: Path) -> None:
     torch.manual_seed(0)
     network = settings.build_network()
     torch.nn.init.normal_(network.head.weight)
-    checkpoint.save(path, network.state_dict(), settings, {})
+    checkpoint.save(path, network.state_dict(), settings=settings, state={})
 
 
 def known_cataloger(image: SurveyImage) -> Detections:
@@ -154,8 +158,9 @@ def test_known_cataloger_gets_its_score(tmp_path):
 
 def test_merged_sources_are_in_no_figure():
     image = empty_image()
-    sources = draw_injection(image, PRIOR, 0, 0)
-    crowded = inject(image, {**sources, "flux": np.full(len(sources["x"]), 100.0)}, 9, 9)
+    sources = draw_injection(image, PRIOR, seed=0, round_number=0)
+    bright = {**sources, "flux": np.full(len(sources["x"]), 100.0)}
+    crowded = inject(image, bright, seed=9, round_number=9)
     table = injection_test(crowded, known_cataloger, rounds=1, seed=0)
     assert table["merged"].mean() > 0.9
     assert summary(table)["recovered_n"].sum() == (~table["merged"]).sum()
@@ -183,8 +188,8 @@ def test_command_prints_and_writes_the_same_bytes_again(tmp_path):
 def test_image_that_holds_no_cell_is_refused():
     image = empty_image(60, 300)
     with pytest.raises(NpecatError, match=r"frame-test\.fits: 300 x 60 pixels are too few"):
-        injection_test(image, known_cataloger, 1, 0)
+        injection_test(image, known_cataloger, rounds=1, seed=0)
     image = empty_image()
     image = replace(image, flags=np.full_like(image.flags, PixelFlag.SATURATED))
     with pytest.raises(NpecatError, match=r"frame-test\.fits: no place"):
-        injection_test(image, known_cataloger, 1, 0)
+        injection_test(image, known_cataloger, rounds=1, seed=0)

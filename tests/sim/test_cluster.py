@@ -95,10 +95,10 @@ class BrokenFields(FieldTable):
 
     marks: Path
 
-    def background(self, row, size, generator):
+    def background(self, row, size, *, generator):
         """As every field's, unless the row is 7."""
         if row != 7:
-            return super().background(row, size, generator)
+            return super().background(row, size, generator=generator)
         with self.marks.open("a") as file:
             file.write("tried\n")
         error = ValueError("no sky\nhere")
@@ -211,7 +211,7 @@ def test_tasks_that_kill_their_workers_end_the_run(tmp_path):
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         pytest.raises(NpecatError, match="1 workers died on the same images"),
     ):
-        list(Cluster().run(_die, [1], None))
+        list(Cluster().run(_die, [1], shared=None))
 
 
 def _die(batch: int, shared: None) -> int:

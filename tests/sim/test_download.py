@@ -92,7 +92,9 @@ def archive(content, tmp_path, monkeypatch):
 
 
 def download(archive, folder):
-    return download_fields(folder, 94, 1, [12], archive=archive.address, pause=0.0, timeout=0.5)
+    return download_fields(
+        folder, 94, camcol=1, fields=[12], archive=archive.address, pause=0.0, timeout=0.5
+    )
 
 
 def check_whole(archive, paths) -> None:
@@ -134,9 +136,9 @@ def test_the_third_attempt_may_succeed(archive, tmp_path, path, fault):
         ("cut, unsaid", "cannot be read as FITS"),
         ("page", "header"),
         ("another file", "it is the frame of (94, 1, 13), not (94, 1, 12)"),
-        ("503", "the server says 503"),
+        ("503", "the server answers 503"),
         ("silent", "timed out"),
-        ("404", "the server says 404"),
+        ("404", "the server answers 404"),
     ],
 )
 def test_a_fault_that_stays_is_told_and_leaves_nothing_behind(archive, tmp_path, fault, named):
@@ -156,12 +158,12 @@ def test_a_fault_that_stays_is_told_and_leaves_nothing_behind(archive, tmp_path,
 
 def test_a_field_that_the_run_does_not_have_is_told(archive, tmp_path):
     with pytest.raises(NpecatError, match="it has fields 11 to 16 but no field 99"):
-        download_fields(tmp_path, 94, 1, [12, 99], archive=archive.address, pause=0.0)
+        download_fields(tmp_path, 94, camcol=1, fields=[12, 99], archive=archive.address, pause=0.0)
 
 
 def test_offline_is_told(tmp_path):
     with pytest.raises(NpecatError) as refused:
-        download_fields(tmp_path / "out", 94, 1, archive="http://127.0.0.1:9", pause=0.0)
+        download_fields(tmp_path / "out", 94, camcol=1, archive="http://127.0.0.1:9", pause=0.0)
     assert "see that you are online" in str(refused.value)
 
 

@@ -213,7 +213,7 @@ def test_a_sky_map_gives_the_background(tmp_path):
     data = frame_data()
     data["ALLSKY"][:] = 200
     table = import_fields([write_photofield(tmp_path), write_frame(tmp_path, data)])
-    background = table.background(1, 80, np.random.default_rng(0))
+    background = table.background(1, 80, generator=np.random.default_rng(0))
     levels = np.unique(background)
     np.testing.assert_allclose(levels, 200 * np.unique(data["calibration"]), rtol=1e-6)
 

@@ -11,7 +11,12 @@ NO_SOURCE = np.zeros((0, 3, 200_000), np.float32)
 def snr_of(electrons, background):
     """SNR of sources (source, y, x) under a sky (y, x), both in electrons."""
     sky = np.full(electrons.shape[1:], background, np.float32)
-    return observe(electrons.astype(np.float32), sky, 1.0, np.random.default_rng(0))[1]
+    return observe(
+        electrons.astype(np.float32),
+        sky,
+        electrons_per_nmgy=1.0,
+        generator=np.random.default_rng(0),
+    )[1]
 
 
 def test_noise_variance_equals_the_rate():
@@ -19,7 +24,7 @@ def test_noise_variance_equals_the_rate():
     electrons = np.array([50.0, 868.0, 40_000.0])
     light = np.repeat(electrons[:, None] / 100, 200_000, axis=1).astype(np.float32)
     for drawn, sky in ((NO_SOURCE, light), (light[None] / 2, light / 2)):
-        image, _ = observe(drawn, sky, 100.0, np.random.default_rng(0))
+        image, _ = observe(drawn, sky, electrons_per_nmgy=100.0, generator=np.random.default_rng(0))
         residual = image - drawn.sum(axis=0)
         # 200,000 draws fix a variance to 0.3 %; sky variance instead of rate would be off by tens.
         assert residual.var(axis=1) * 100**2 / electrons == pytest.approx([1, 1, 1], abs=0.015)

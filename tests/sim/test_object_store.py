@@ -114,7 +114,7 @@ def test_training_reads_a_bucket(copy, local):
     """The loader's batches, drawn ahead in a thread, are those of the folder's store."""
     for ours, theirs in zip(
         *(
-            batches(Streamed(store.Store(path), torch.device("cpu")), 8, (0, 0))
+            batches(Streamed(store.Store(path), torch.device("cpu")), 8, shuffle=(0, 0))
             for path in (copy, local)
         ),
         strict=True,
@@ -310,7 +310,7 @@ def test_of_two_that_take_a_lapsed_lease_one_gets_it(bucket, monkeypatch):
         content = real(place)
         if not winners:
             winners.append(None)
-            winners.append(lease.Lease(path.with_suffix(".lock"), path, "the faster"))
+            winners.append(lease.Lease(path.with_suffix(".lock"), path, identity="the faster"))
         return content
 
     monkeypatch.setattr(files, "read", read)

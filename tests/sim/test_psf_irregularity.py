@@ -33,7 +33,10 @@ def departure(parameters, kernel) -> float:
 def test_departures_are_uniform_up_to_the_largest():
     fields, generator = default_fields(), np.random.default_rng(0)
     found = np.array(
-        [departure(p, draw_kernel(Psf.of(p), LARGEST, generator)) for p in fields.psf[:200]]
+        [
+            departure(p, draw_kernel(Psf.of(p), LARGEST, generator=generator))
+            for p in fields.psf[:200]
+        ]
     )
     assert 0.95 * LARGEST < found.max() < 1.01 * LARGEST
     assert np.median(found) == pytest.approx(LARGEST / 2, rel=0.15)
@@ -44,7 +47,7 @@ def test_flux_and_centroid_stay_and_the_shape_does_not():
     before, axes = star(parameters), []
     for _ in range(50):
         kernel = draw_kernel(
-            Psf.of(parameters), LARGEST / 3, generator
+            Psf.of(parameters), LARGEST / 3, generator=generator
         )  # no pixel becomes negative
         assert kernel.sum() == pytest.approx(1)
         after = convolved(before[None], kernel)[0]
@@ -59,7 +62,7 @@ def test_flux_and_centroid_stay_and_the_shape_does_not():
 def test_wings_have_lumps_as_far_as_ten_pixels():
     parameters, generator = SINGLE_FIELD.psf[0], np.random.default_rng(2)
     before = star(parameters)
-    kernels = [draw_kernel(Psf.of(parameters), LARGEST, generator) for _ in range(40)]
+    kernels = [draw_kernel(Psf.of(parameters), LARGEST, generator=generator) for _ in range(40)]
     relative = [convolved(before[None], kernel)[0] / before - 1 for kernel in kernels]
     for radius in (6, 8, 10):
         ring = np.abs(np.hypot(Y, X) - radius) < 0.6
@@ -70,7 +73,7 @@ def test_wings_have_lumps_as_far_as_ten_pixels():
 def test_images_differ_from_the_regular_ones_by_the_light_of_sources_alone():
     irregular = replace(SINGLE_FIELD, irregularity=LARGEST)
     some, again, regular = (
-        simulate_images(fields, 3, "test", range(6))
+        simulate_images(fields, 3, split="test", indices=range(6))
         for fields in (irregular, irregular, SINGLE_FIELD)
     )
     assert np.array_equal(some.images, again.images)

@@ -142,7 +142,7 @@ def assert_equals_full_map(sky_map, data) -> None:
         cut = np.s_[top : top + 80], np.s_[left : left + 80]
         full = bilinear(data["ALLSKY"], data["YINTERP"][cut[0]], data["XINTERP"][cut[1]])
         full *= data["calibration"][cut[1]]
-        error = np.abs(sky_map.cut(top, left, (80, 80)) - full).max() * electrons_per_nmgy
+        error = np.abs(sky_map.cut(top, left, shape=(80, 80)) - full).max() * electrons_per_nmgy
         assert error < 0.01
 
 
@@ -222,5 +222,5 @@ def test_real_frame_sky_equals_the_full_map(sdss_dir):
         sky = hdus[2].data
         data = {name: sky[name][0] for name in ("ALLSKY", "XINTERP", "YINTERP")}
         assert_equals_full_map(sky_map, data | {"calibration": hdus[1].data})
-    centre = sky_map.cut(700, 1000, (80, 80)).mean() / 0.396**2
+    centre = sky_map.cut(700, 1000, shape=(80, 80)).mean() / 0.396**2
     assert centre == pytest.approx(SINGLE_FIELD.sky[0], rel=0.01)

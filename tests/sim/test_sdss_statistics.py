@@ -51,7 +51,7 @@ def test_only_physical_fields_come_out(seed):
 def test_draws_reproduce_the_quantiles_and_correlations_of_each_stratum():
     for stratum in embedded_description()["strata"]:
         n = 20_000
-        values = values_of(draw_fields(n, 1, {"strata": [stratum]}))
+        values = values_of(draw_fields(n, 1, description={"strata": [stratum]}))
         varying = []
         for name, column in zip(VARIABLES, values.T, strict=True):
             quantile = stratum["quantiles"][name]
@@ -69,7 +69,7 @@ def test_draws_reproduce_the_quantiles_and_correlations_of_each_stratum():
 def test_overlapping_sigmas_are_drawn_again():
     stratum = embedded_description()["strata"][1]
     stratum["quantiles"] |= {"sigma1": [1.0, 3.0], "sigma2": [1.5, 2.0]}
-    psf = draw_fields(5_000, 3, {"strata": [stratum]}).psf
+    psf = draw_fields(5_000, 3, description={"strata": [stratum]}).psf
     assert (psf[:, 0] < psf[:, 1]).all()
     assert psf[:, 0].min() < 1.05  # the others were kept as they were
 
@@ -90,7 +90,7 @@ def test_few_fields_are_described_and_drawn(tmp_path):
     description = fit_description(table)
     counts = [(s["wing"], s["fields"]) for s in description["strata"]]
     assert counts == [(False, 1), (True, N_FIELDS - 1)]
-    drawn = draw_fields(2_000, 0, description)
+    drawn = draw_fields(2_000, 0, description=description)
     drawn.check("drawn fields")
     lone = drawn.psf[~has_wing(drawn.psf)]
     np.testing.assert_allclose(lone, np.broadcast_to(table.psf[0], lone.shape), rtol=1e-6)

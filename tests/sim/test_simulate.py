@@ -67,7 +67,7 @@ def test_run_killed_twice_is_completed_to_the_same_bytes(tmp_path):
 
 def test_noise_and_sky_of_a_store_follow_the_forward_model():
     """Where no source is, the image is noise of variance background / electrons per nanomaggy."""
-    batch = simulate_images(SINGLE_FIELD, 1, "train", range(300))
+    batch = simulate_images(SINGLE_FIELD, 1, split="train", indices=range(300))
     empty = batch.catalog.count == 0
     electrons = SINGLE_FIELD.electrons_per_nmgy[0]
     assert electrons == pytest.approx(989.4, abs=0.1)
@@ -78,7 +78,7 @@ def test_noise_and_sky_of_a_store_follow_the_forward_model():
 
 
 def test_bright_star_carries_its_catalogued_flux():
-    batch = simulate_images(SINGLE_FIELD, 2, "train", range(2000))
+    batch = simulate_images(SINGLE_FIELD, 2, split="train", indices=range(2000))
     table = batch.catalog.flat()
     y, x = np.mgrid[:80, :80]
     checked = 0
@@ -96,7 +96,7 @@ def test_bright_star_carries_its_catalogued_flux():
 
 def test_both_renderers_give_the_same_image():
     compiled, galsim = (
-        simulate_images(SINGLE_FIELD, 3, "test", range(12), draw=RENDERERS[renderer])
+        simulate_images(SINGLE_FIELD, 3, split="test", indices=range(12), draw=RENDERERS[renderer])
         for renderer in ("compiled", "galsim")
     )
     sky_sigma = np.sqrt(compiled.backgrounds / compiled.electrons_per_nmgy[:, None, None])

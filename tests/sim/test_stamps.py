@@ -16,12 +16,14 @@ PSF = SINGLE_FIELD.psf_of(0)
 
 
 def test_small_image_equals_the_sum_of_the_renderer():
-    sources = CatalogPrior().draw(5, "test", range(1)).sources(0)
+    sources = CatalogPrior().draw(5, "test", indices=range(1)).sources(0)
     sources = {name: column for name, column in sources.items() if name != "snr"}
     assert len(sources["x"]) > 1 and sources["is_galaxy"].any() and not sources["is_galaxy"].all()
     at_once = draw_sources(sources, PSF, 80, SKY_SIGMA).sum(axis=0)
     np.testing.assert_allclose(
-        draw_field(sources, PSF, (80, 80), SKY_SIGMA), at_once, atol=0.01 * SKY_SIGMA
+        draw_field(sources, PSF, shape=(80, 80), sky_sigma=SKY_SIGMA),
+        at_once,
+        atol=0.01 * SKY_SIGMA,
     )
 
 
@@ -33,7 +35,7 @@ def test_star_lies_where_it_should_even_outside(x, y):
     star = {name: np.full(1, np.nan) for name in CatalogPrior().shapes(np.ones((6, 1)))}
     star |= {"x": np.array([x]), "y": np.array([y]), "flux": np.full(1, 500.0)}
     star["is_galaxy"] = np.array([False])
-    image = draw_field(star, PSF, (200, 500), SKY_SIGMA)
+    image = draw_field(star, PSF, shape=(200, 500), sky_sigma=SKY_SIGMA)
     row, column = np.indices(image.shape)
     expected = 500.0 * PSF.profile(np.hypot(row - y, column - x))
     inside = np.maximum(np.abs(row - y), np.abs(column - x)) < STAMP // 2
@@ -45,7 +47,7 @@ def test_far_source_adds_nothing(x):
     star = {name: np.full(1, np.nan) for name in CatalogPrior().shapes(np.ones((6, 1)))}
     star |= {"x": np.array([x]), "y": np.array([x]), "flux": np.full(1, 500.0)}
     star["is_galaxy"] = np.array([False])
-    assert not draw_field(star, PSF, (64, 100), SKY_SIGMA).any()
+    assert not draw_field(star, PSF, shape=(64, 100), sky_sigma=SKY_SIGMA).any()
 
 
 def test_little_light_lies_beyond_a_stamp():

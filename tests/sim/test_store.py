@@ -33,7 +33,7 @@ def opened(path):
 
 def test_store_gives_back_what_was_simulated(whole):
     found = opened(whole).batch(slice(0, 50)).arrays()
-    made = simulate_images(SINGLE_FIELD, 0, "test", range(50)).arrays()
+    made = simulate_images(SINGLE_FIELD, 0, split="test", indices=range(50)).arrays()
     assert found.keys() == made.keys()
     for name, values in made.items():
         np.testing.assert_array_equal(found[name], values, err_msg=name)

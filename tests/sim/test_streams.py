@@ -12,19 +12,25 @@ from npecat_sim.model.streams import SPLITS, Purpose, stream
 def test_stream_is_philox_with_its_key_and_counter():
     key = np.array([2**63 + 5, 1 * 256 + Purpose.NOISE], dtype=np.uint64)
     plain = np.random.Generator(np.random.Philox(key=key, counter=7 << 192))
-    ours = stream(2**63 + 5, "validation", 7, Purpose.NOISE)
+    ours = stream(2**63 + 5, "validation", index=7, purpose=Purpose.NOISE)
     np.testing.assert_array_equal(ours.random(9), plain.random(9))
 
 
 def test_every_stream_is_its_own():
     keys = itertools.product((0, 1), SPLITS, (0, 1, 2**20), Purpose)
-    first = [stream(*key).random(4).tobytes() for key in keys]
+    first = [
+        stream(seed, split, index=index, purpose=purpose).random(4).tobytes()
+        for seed, split, index, purpose in keys
+    ]
     assert len(set(first)) == 2 * 3 * 3 * len(Purpose)
 
 
 def test_streams_are_uncorrelated_between_neighbouring_images():
     draws = np.array(
-        [stream(0, "train", i, Purpose.NOISE).standard_normal(2000) for i in range(30)]
+        [
+            stream(0, "train", index=i, purpose=Purpose.NOISE).standard_normal(2000)
+            for i in range(30)
+        ]
     )
     off_diagonal = np.corrcoef(draws)[~np.eye(30, dtype=bool)]
     assert np.abs(off_diagonal).max() < 5 / np.sqrt(2000)
@@ -33,4 +39,4 @@ def test_streams_are_uncorrelated_between_neighbouring_images():
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_impossible_seed_is_refused(seed):
     with pytest.raises(NpecatError, match=r"the seed .* is outside"):
-        stream(seed, "train", 0, Purpose.CATALOG)
+        stream(seed, "train", index=0, purpose=Purpose.CATALOG)

@@ -226,7 +226,11 @@ def test_task_of_an_earlier_run_writes_nothing_into_the_store_that_replaced_it(t
 
 def test_chunk_without_any_source_is_written(tmp_path):
     """All its catalog is padding, which Zarr would leave out by default."""
-    seed = next(s for s in itertools.count() if PAPER_PRIOR.draw(s, "test", range(1)).count == 0)
+    seed = next(
+        seed
+        for seed in itertools.count()
+        if PAPER_PRIOR.draw(seed, "test", indices=range(1)).count == 0
+    )
     path = write_store(tmp_path, "test", 1, seed=seed, images_per_chunk=1)
     assert store.Store(path).catalog().count == 0
 

@@ -26,8 +26,8 @@ from npecat_train.data import loader
 loader.CHUNKS_PER_BUFFER = 2
 for path in sys.argv[2:]:
     store = Store(Path(path))
-    home = choose_home([store], CPU, sys.argv[1], passes=2)
-    for batch in loader.batches(open_images(store, CPU, home), 16, (0, 0)):
+    home = choose_home([store], CPU, cache=sys.argv[1], passes=2)
+    for batch in loader.batches(open_images(store, CPU, home=home), 16, shuffle=(0, 0)):
         pass
     print(1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]))
 """
@@ -41,11 +41,11 @@ def store(tmp_path_factory):
 
 def test_kept_images_are_the_streamed_ones_in_the_same_order(store, monkeypatch):
     monkeypatch.setattr(loader, "CHUNKS_PER_BUFFER", 3)
-    kept, streamed = Resident(store, CPU, CPU), Streamed(store, CPU)
+    kept, streamed = Resident(store, CPU, home=CPU), Streamed(store, CPU)
     for epoch, first in ((0, 4), (1, 0), (2, 0)):
         pairs = zip(
-            batches(kept, 16, (0, epoch), first),
-            batches(streamed, 16, (0, epoch), first),
+            batches(kept, 16, shuffle=(0, epoch), first=first),
+            batches(streamed, 16, shuffle=(0, epoch), first=first),
             strict=True,
         )
         for one, other in pairs:
@@ -55,11 +55,11 @@ def test_kept_images_are_the_streamed_ones_in_the_same_order(store, monkeypatch)
 
 
 def test_kept_images_are_read_once(store, monkeypatch):
-    kept = Resident(store, CPU, CPU)
+    kept = Resident(store, CPU, home=CPU)
     for _ in batches(kept, 16):
         pass
     monkeypatch.setattr(Store, "array", None)
-    assert sum(len(batch) for batch in batches(kept, 16, (0, 0))) == 130
+    assert sum(len(batch) for batch in batches(kept, 16, shuffle=(0, 0))) == 130
 
 
 def test_size_of_a_store(store):
@@ -86,15 +86,15 @@ def test_stores_are_kept_where_half_of_what_is_free_holds_them(
 ):
     free = {"cuda": free_gpu, "cpu": free_ram}
     monkeypatch.setattr(cache, "free_bytes", lambda at: free[at.type] * bytes_of(store))
-    assert choose_home([store], device, asked, passes=2) == home
+    assert choose_home([store], device, cache=asked, passes=2) == home
     if home == CPU:
-        assert choose_home([store, store], CPU, "auto", passes=2) is None
-        assert choose_home([store], CPU, "auto", passes=2, processes=2) is None
+        assert choose_home([store, store], CPU, cache="auto", passes=2) is None
+        assert choose_home([store], CPU, cache="auto", passes=2, processes=2) is None
 
 
 def test_what_is_read_once_is_not_kept(store):
-    assert choose_home([store], CPU, "auto", passes=1) is None
-    assert choose_home([store], CPU, "ram", passes=1) == CPU
+    assert choose_home([store], CPU, cache="auto", passes=1) is None
+    assert choose_home([store], CPU, cache="ram", passes=1) == CPU
 
 
 def test_cache_that_cannot_be_is_refused(store, monkeypatch):
@@ -102,9 +102,9 @@ def test_cache_that_cannot_be_is_refused(store, monkeypatch):
     with pytest.raises(
         NpecatError, match=r"cache is ram: .* needs 0.01 GB of memory, and 0.00 GB may"
     ):
-        choose_home([store], CPU, "ram", passes=2)
+        choose_home([store], CPU, cache="ram", passes=2)
     with pytest.raises(NpecatError, match="cache is gpu, and there is no GPU"):
-        choose_home([store], CPU, "gpu", passes=2)
+        choose_home([store], CPU, cache="gpu", passes=2)
 
 
 def test_memory_stays_flat_on_a_larger_store(tmp_path):

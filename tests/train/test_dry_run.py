@@ -6,8 +6,8 @@ from click.testing import CliRunner
 from npecat.commands.train import train
 from npecat_sim.store.reader import Store
 from npecat_train.data.cache import CPU, bytes_of
+from npecat_train.training import defaults
 from npecat_train.training import dry_run as plan_module
-from npecat_train.training import loop as trainer
 from npecat_train.training.dry_run import plan
 from tests.helpers.stores import write_store
 
@@ -27,8 +27,8 @@ def short_trial(monkeypatch):
 
 def test_a_plan_scales_the_trial_up(data):
     stores = [Store(data / "many" / f"{split}.zarr") for split in ("train", "validation")]
-    settings = trainer.run_settings("psf_aware", stores[0], epochs=7, batch_size=16)
-    cost = plan(settings, *stores, CPU, "ram")
+    settings = defaults.run_settings("psf_aware", stores[0], epochs=7, batch_size=16)
+    cost = plan(settings, stores[0], validation_store=stores[1], device=CPU, cache="ram")
     network = settings.build_network()
     assert cost.n_parameters == sum(weights.numel() for weights in network.parameters())
     assert cost.n_steps == 7 * 3
@@ -36,7 +36,8 @@ def test_a_plan_scales_the_trial_up(data):
     assert 0.01 < cost.gmac < 0.6
     training = 7 * 40 / cost.images_per_second
     assert training < cost.seconds  # the rest validates
-    assert plan(settings, *stores, CPU, "none").home is None
+    streamed = plan(settings, stores[0], validation_store=stores[1], device=CPU, cache="none")
+    assert streamed.home is None
 
 
 def test_dry_run_tells_all_and_touches_no_file(data, tmp_path):

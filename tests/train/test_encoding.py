@@ -11,7 +11,7 @@ from npecat_sim.store.reader import Contents, Store
 from npecat_train import checkpoint
 from npecat_train.model import TileModel
 from npecat_train.network.encoding import Encoding
-from npecat_train.training.loop import run_settings
+from npecat_train.training.defaults import run_settings
 from tests.helpers.stores import write_store
 
 
@@ -30,7 +30,7 @@ def saved(store, path, **change):
     """A checkpoint whose network was told something else."""
     settings = run_settings("psf_aware", store, epochs=1)
     other = replace(settings, encoding=replace(settings.encoding, **change))
-    checkpoint.save(path, settings.build_network().state_dict(), other, {})
+    checkpoint.save(path, settings.build_network().state_dict(), settings=other, state={})
     return path
 
 

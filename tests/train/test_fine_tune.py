@@ -16,6 +16,7 @@ from npecat_train.data.cache import CPU, Streamed
 from npecat_train.data.loader import batches
 from npecat_train.model import TileModel
 from npecat_train.network.tile_network import NetworkSize
+from npecat_train.training import defaults
 from npecat_train.training import loop as trainer
 from npecat_train.training import run_folder as run
 from npecat_train.training.fine_tune import starting_from
@@ -26,7 +27,7 @@ from tests.helpers.stores import write_store
 @pytest.fixture(scope="module", autouse=True)
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(trainer.NETWORKS, "default", NetworkSize((4,), (), 8, 4, (1,), (1,)))
+        patch.setitem(defaults.NETWORKS, "default", NetworkSize((4,), (), 8, 4, (1,), (1,)))
         yield
 
 
@@ -42,10 +43,18 @@ def stores(tmp_path_factory):
 
 
 def train(store, validation, folder, start=None, first=None):
-    settings = trainer.run_settings("psf_aware", store, epochs=1, batch_size=16, first=first)
+    settings = defaults.run_settings("psf_aware", store, epochs=1, batch_size=16, first=first)
     if start:
         settings = starting_from(start, settings)
-    trainer.train(settings, store, validation, folder, CPU, start=start, first=first)
+    trainer.train(
+        settings,
+        store,
+        validation_store=validation,
+        folder=folder,
+        device=CPU,
+        start=start,
+        first=first,
+    )
     return folder / BEST
 
 
@@ -77,7 +86,14 @@ def test_goes_on_from_those_weights_and_their_standardisation(stores, trained, t
     assert settings.learning_rate == pytest.approx(first.learning_rate / 10)
     # With a rate of nothing all stays as at the start, batch norm's statistics too.
     held = replace(starting_from(trained, settings), learning_rate=0.0)
-    trainer.train(held, stores[1], stores[2], tmp_path / "held", CPU, start=trained)
+    trainer.train(
+        held,
+        stores[1],
+        validation_store=stores[2],
+        folder=tmp_path / "held",
+        device=CPU,
+        start=trained,
+    )
     before, after = load_file(trained), load_file(tmp_path / "held" / BEST)
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
@@ -100,7 +116,9 @@ def test_passes_over_crowded_images_first(stores, tmp_path, monkeypatch):
     rows = (tmp_path / LOG).read_text().splitlines()
     assert [row.split(",")[:2] for row in rows[1:]] == [["1", "96"], ["2", "144"]]
     rates = [float(row.split(",")[2]) for row in rows[1:]]
-    assert rates == pytest.approx([learning_rate("cosine", 5e-3, step, 9) for step in (5, 8)], 1e-4)
+    assert rates == pytest.approx(
+        [learning_rate("cosine", 5e-3, step=step, n_steps=9) for step in (5, 8)], 1e-4
+    )
 
 
 @pytest.mark.parametrize("n_steps", [3, 7])  # six make the first pass
@@ -142,17 +160,17 @@ def test_other_start_is_another_run(stores, trained, tmp_path):
 
 
 def test_weights_that_do_not_suit_are_refused(stores, trained, tmp_path):
-    settings = trainer.run_settings("psf_aware", stores[1], epochs=1)
+    settings = defaults.run_settings("psf_aware", stores[1], epochs=1)
     for change, told in (
         ({"variant": "psf_unaware"}, "it has variant psf_aware, not psf_unaware$"),
         ({"flux": "lognormal"}, "it has flux mixture, not lognormal$"),
-        ({"network": trainer.NETWORKS["wide"]}, "it has network "),
+        ({"network": defaults.NETWORKS["wide"]}, "it has network "),
     ):
         with pytest.raises(NpecatError, match=told):
             starting_from(trained, replace(settings, **change))
     tensors, known, state = checkpoint.load(trained)
     bad = tmp_path / BEST
-    checkpoint.save(bad, {**tensors, "head.bias": torch.zeros(3)}, known, state)
+    checkpoint.save(bad, {**tensors, "head.bias": torch.zeros(3)}, settings=known, state=state)
     with pytest.raises(NpecatError, match=r"does not fit its own settings: .*head.bias"):
         train(stores[1], stores[2], tmp_path / "next", bad)
     os.truncate(bad, 5000)

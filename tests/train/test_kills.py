@@ -15,6 +15,7 @@ from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, LOG, SETTINGS
 from npecat_train.data import loader
 from npecat_train.network.tile_network import NetworkSize
+from npecat_train.training import defaults
 from npecat_train.training import loop as trainer
 from npecat_train.training import run_folder as run
 from npecat_train.training.learner import Learner
@@ -39,21 +40,28 @@ MOMENTS = {
 
 def train(data: Path, folder: Path) -> None:
     run.CHECKPOINT_EVERY, loader.CHUNKS_PER_BUFFER = 2, 2  # of 4 steps and chunks an epoch
-    trainer.NETWORKS["default"] = SMALL
+    defaults.NETWORKS["default"] = SMALL
     stores = [Store(data / "one" / f"{split}.zarr") for split in ("train", "validation")]
-    settings = trainer.run_settings("psf_aware", stores[0], epochs=2, batch_size=16)
-    trainer.train(settings, *stores, folder, torch.device("cpu"))
+    settings = defaults.run_settings("psf_aware", stores[0], epochs=2, batch_size=16)
+    train_store, validation = stores
+    trainer.train(
+        settings,
+        train_store,
+        validation_store=validation,
+        folder=folder,
+        device=torch.device("cpu"),
+    )
 
 
 def train_and_die(data: Path, folder: Path, moment: str) -> None:
     owner, name, number = MOMENTS[moment]
     whole, calls = getattr(owner, name), []
 
-    def counted(*arguments):
+    def counted(*arguments, **options):
         calls.append(name)
         if len(calls) == number:
             os.kill(os.getpid(), signal.SIGKILL)
-        return whole(*arguments)
+        return whole(*arguments, **options)
 
     setattr(owner, name, counted)
     train(data, folder)
@@ -64,7 +72,7 @@ def save_forever(folder: Path, started) -> None:
     number = 0
     while True:
         tensors = {str(i): torch.full((200, 200), float(number)) for i in range(8)}
-        checkpoint.save(folder / LAST, tensors, settings, number)
+        checkpoint.save(folder / LAST, tensors, settings=settings, state=number)
         if not number:
             started.set()
         number += 1

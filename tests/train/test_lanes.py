@@ -13,9 +13,9 @@ from npecat_train.checkpoint import LAST
 from npecat_train.data.cache import CPU, Streamed
 from npecat_train.data.loader import batches
 from npecat_train.network.tile_network import NetworkSize
+from npecat_train.training import defaults, run_folder
 from npecat_train.training import learner as learner_module
 from npecat_train.training import loop as trainer
-from npecat_train.training import run_folder
 from npecat_train.training.lanes import n_lanes
 from npecat_train.training.learner import Learner
 from tests.helpers.stores import write_store
@@ -40,7 +40,7 @@ def some(store):
 def small(monkeypatch):
     """A small network in float32, and the threads as they were."""
     monkeypatch.setattr(model, "has_bfloat16", lambda device: False)
-    monkeypatch.setitem(trainer.NETWORKS, "default", SMALL)
+    monkeypatch.setitem(defaults.NETWORKS, "default", SMALL)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -48,7 +48,7 @@ def small(monkeypatch):
 
 @pytest.fixture
 def settings(store):
-    return trainer.run_settings("psf_aware", store, epochs=2, batch_size=BATCH_SIZE)
+    return defaults.run_settings("psf_aware", store, epochs=2, batch_size=BATCH_SIZE)
 
 
 def learner_of(settings, n):
@@ -109,7 +109,10 @@ def test_no_bit_depends_on_which_lane_is_slow(some, settings, monkeypatch):
 
         monkeypatch.setattr(Learner, "_backward", slowly)
         learner = learner_of(settings, 3)
-        losses = [learner.step(some[i], RATE, hold) for i, hold in enumerate((False, False, True))]
+        losses = [
+            learner.step(some[i], RATE, hold_norm=hold)
+            for i, hold in enumerate((False, False, True))
+        ]
         learner.step(some[0], RATE, hold_norm=True)
         told = learner.validate(some)
         ends.append(learner.tensors() | {"losses": torch.stack(losses)} | told)
@@ -135,18 +138,18 @@ def test_a_batch_that_is_not_whole_is_the_first_lanes(some, settings):
 def test_run_that_was_stopped_ends_with_the_same_bits(store, settings, tmp_path, monkeypatch):
     def train(folder):
         torch.set_num_threads(2)
-        trainer.train(settings, store, store, folder, CPU)
+        trainer.train(settings, store, validation_store=store, folder=folder, device=CPU)
         assert torch.get_num_threads() == 2
 
     monkeypatch.setattr(run_folder, "CHECKPOINT_EVERY", 3)
     train(tmp_path / "whole")
     steps, whole_step = [], Learner.step
 
-    def step(self, *arguments):
+    def step(self, *arguments, **options):
         steps.append(len(self.lanes.networks))
         if len(steps) == 6:  # of 8, the fourth and last of which are not whole
             raise KeyboardInterrupt
-        return whole_step(self, *arguments)
+        return whole_step(self, *arguments, **options)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Learner, "step", step)

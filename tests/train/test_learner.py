@@ -10,8 +10,7 @@ from npecat_sim.store.reader import Store
 from npecat_train.data.cache import CPU, Resident, Streamed
 from npecat_train.data.loader import batches
 from npecat_train.network.tile_network import NetworkSize
-from npecat_train.training import learner
-from npecat_train.training import loop as trainer
+from npecat_train.training import defaults, learner
 from npecat_train.training.learner import Learner
 from tests.helpers.stores import write_store
 
@@ -44,7 +43,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def settings(store):
-    return replace(trainer.run_settings("psf_aware", store, epochs=1), network=SMALL)
+    return replace(defaults.run_settings("psf_aware", store, epochs=1), network=SMALL)
 
 
 def test_a_step_reads_nothing_from_the_device(store, settings):
@@ -78,7 +77,7 @@ def test_held_batch_norm_keeps_its_statistics_and_the_weights_move(store, settin
     one.step(batch, 1e-3)
     for hold in (True, False):
         before = {name: value.clone() for name, value in one.network.state_dict().items()}
-        one.step(batch, 1e-3, hold)
+        one.step(batch, 1e-3, hold_norm=hold)
         after = one.network.state_dict()
         kept = {name for name, value in after.items() if torch.equal(value, before[name])}
         statistics = {name for name in after if "running" in name or "tracked" in name}
@@ -93,7 +92,7 @@ def test_compiled_step_equals_the_plain_one(store, settings, monkeypatch, n_lane
     n_threads = torch.get_num_threads()
     torch.set_num_threads(n_lanes)
     plain = Learner(settings, CPU, n_steps=3)
-    monkeypatch.setattr(learner, "LEAST_COMPILED_STEPS", 3)
+    monkeypatch.setattr(learner, "MIN_COMPILED_STEPS", 3)
     compiled = Learner(settings, CPU, n_steps=3)
     torch.set_num_threads(n_threads)
     networks = compiled.lanes.networks
@@ -101,14 +100,14 @@ def test_compiled_step_equals_the_plain_one(store, settings, monkeypatch, n_lane
     assert not set(compiled._whole_batch_networks) & set(networks)
     for batch in batches(Streamed(store, CPU), 16):
         for hold in (False, True):
-            losses = [one.step(batch, 1e-3, hold) for one in (plain, compiled)]
+            losses = [one.step(batch, 1e-3, hold_norm=hold) for one in (plain, compiled)]
             torch.testing.assert_close(*losses, rtol=2e-2, atol=1e-2)
 
 
 @pytest.mark.gpu
 def test_steps_on_a_gpu_never_wait(store, settings):
     gpu = torch.device("cuda")
-    kept = Resident(store, gpu, gpu)
+    kept = Resident(store, gpu, home=gpu)
     pairs = zip(
         batches(kept, 16, shuffle=(0, 0)),
         batches(Streamed(store, gpu), 16, shuffle=(0, 0)),

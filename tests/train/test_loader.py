@@ -22,7 +22,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(params=["streamed", "resident"])
 def images(store, request):
-    return Streamed(store, CPU) if request.param == "streamed" else Resident(store, CPU, CPU)
+    return Streamed(store, CPU) if request.param == "streamed" else Resident(store, CPU, home=CPU)
 
 
 @pytest.fixture(autouse=True)
@@ -40,26 +40,27 @@ def test_every_image_exactly_once(store, images, batch_size):
     stored = store.array("images")[:, 0, 0].tolist()
     assert len(set(stored)) == len(stored)
     assert keys(batches(images, batch_size)) == stored
-    shuffled = keys(batches(images, batch_size, (0, 0)))
+    shuffled = keys(batches(images, batch_size, shuffle=(0, 0)))
     assert sorted(shuffled) == sorted(stored) and shuffled != stored
 
 
 def test_order_follows_seed_and_epoch(images):
-    first = keys(batches(images, 16, (0, 0)))
-    assert keys(batches(images, 16, (0, 0))) == first
-    assert keys(batches(images, 16, (0, 1))) != first
-    assert keys(batches(images, 16, (1, 0))) != first
+    first = keys(batches(images, 16, shuffle=(0, 0)))
+    assert keys(batches(images, 16, shuffle=(0, 0))) == first
+    assert keys(batches(images, 16, shuffle=(0, 1))) != first
+    assert keys(batches(images, 16, shuffle=(1, 0))) != first
 
 
 @pytest.mark.parametrize("first", [0, 1, 2, 4, 7, 9])
 def test_an_epoch_can_be_entered_anywhere(images, first):
     assert (
-        keys(batches(images, 16, (3, 5), first)) == keys(batches(images, 16, (3, 5)))[16 * first :]
+        keys(batches(images, 16, shuffle=(3, 5), first=first))
+        == keys(batches(images, 16, shuffle=(3, 5)))[16 * first :]
     )
 
 
 def test_batches_are_full_but_the_last(images):
-    sizes = [len(batch.images) for batch in batches(images, 16, (0, 0))]
+    sizes = [len(batch.images) for batch in batches(images, 16, shuffle=(0, 0))]
     assert sizes == [16] * 8 + [2] and len(sizes) == loader.n_batches([130], 16)
 
 
@@ -68,7 +69,7 @@ def test_catalog_stays_with_its_image(store, images):
         float(i[0, 0]): n
         for i, n in zip(store.array("images"), store.array("catalog/count"), strict=True)
     }
-    for batch in batches(images, 16, (0, 0)):
+    for batch in batches(images, 16, shuffle=(0, 0)):
         for image, count in zip(batch.images, batch.count, strict=True):
             assert whole[float(image[0, 0])] == count
 

@@ -19,9 +19,11 @@ from npecat_train.data.cache import Streamed
 from npecat_train.data.loader import batches
 from npecat_train.model import TileModel
 from npecat_train.network.tile_network import NetworkSize
+from npecat_train.posterior.factors import FACTORS
+from npecat_train.training import defaults
 from npecat_train.training import loop as trainer
 from npecat_train.training import run_folder as run
-from npecat_train.training.learner import FACTORS, Learner
+from npecat_train.training.learner import Learner
 from tests.helpers.stores import write_store
 
 SMALL = NetworkSize((4,), (), 8, 4, (1,), (1,))
@@ -37,12 +39,16 @@ def stores(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setitem(trainer.NETWORKS, "default", SMALL)
+    monkeypatch.setitem(defaults.NETWORKS, "default", SMALL)
 
 
 def train(stores, folder, epochs=2, variant="psf_aware", cache="auto", **options):
-    settings = trainer.run_settings(variant, stores[0], epochs, **{"batch_size": 16, **options})
-    return trainer.train(settings, *stores, folder, CPU, cache)
+    settings = defaults.run_settings(
+        variant, stores[0], epochs=epochs, **{"batch_size": 16, **options}
+    )
+    return trainer.train(
+        settings, stores[0], validation_store=stores[1], folder=folder, device=CPU, cache=cache
+    )
 
 
 def interrupt_at(monkeypatch, n_steps):
@@ -112,8 +118,8 @@ def test_a_lost_place_in_the_data_would_be_noticed(stores, tmp_path, monkeypatch
         patch.setattr(
             trainer,
             "batches",
-            lambda store, size, shuffle=None, first=0: in_order(
-                store, size, shuffle and (shuffle[0], shuffle[1] + 1), first
+            lambda store, size, *, shuffle=None, first=0: in_order(
+                store, size, shuffle=shuffle and (shuffle[0], shuffle[1] + 1), first=first
             ),
         )
         train(stores, tmp_path / "broken")
@@ -136,9 +142,9 @@ def test_kept_and_streamed_images_train_the_same(stores, tmp_path):
 
 def test_loss_that_is_not_finite_stops_the_run_and_is_not_saved(stores, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "CHECKPOINT_EVERY", 3)
-    settings = replace(trainer.run_settings("psf_aware", stores[0], epochs=1), learning_rate=1e30)
+    settings = replace(defaults.run_settings("psf_aware", stores[0], epochs=1), learning_rate=1e30)
     with pytest.raises(NpecatError, match=r"not finite at epoch 1, step 3, and not saved; "):
-        trainer.train(settings, *stores, tmp_path, CPU)
+        trainer.train(settings, stores[0], validation_store=stores[1], folder=tmp_path, device=CPU)
     assert not (tmp_path / LAST).exists() and not (tmp_path / BEST).exists()
 
 
@@ -179,15 +185,15 @@ def test_damaged_checkpoints_are_refused(stores, tmp_path):
     tensors, settings, state = checkpoint.load(path)
 
     bad = {**tensors, "head.bias": torch.full_like(tensors["head.bias"], torch.nan)}
-    checkpoint.save(path, bad, settings, state)
+    checkpoint.save(path, bad, settings=settings, state=state)
     with pytest.raises(NpecatError, match=r"head.bias are not finite"):
         TileModel.load(path)
 
-    checkpoint.save(path, {**tensors, "head.bias": torch.zeros(3)}, settings, state)
+    checkpoint.save(path, {**tensors, "head.bias": torch.zeros(3)}, settings=settings, state=state)
     with pytest.raises(NpecatError, match=r"does not fit its own settings: .*head.bias"):
         TileModel.load(path)
 
-    checkpoint.save(path, tensors, replace(settings, format_version=99), state)
+    checkpoint.save(path, tensors, settings=replace(settings, format_version=99), state=state)
     with pytest.raises(NpecatError, match="checkpoint format 99"):
         TileModel.load(path)
 
@@ -195,7 +201,7 @@ def test_damaged_checkpoints_are_refused(stores, tmp_path):
     with pytest.raises(NpecatError, match="not a whole npecat checkpoint"):
         TileModel.load(path)
 
-    checkpoint.save(path, tensors, settings, state)
+    checkpoint.save(path, tensors, settings=settings, state=state)
     os.truncate(path, 5000)
     with pytest.raises(NpecatError, match="not a whole npecat checkpoint"):
         TileModel.load(path)
@@ -214,13 +220,13 @@ def test_damaged_state_is_not_resumed(stores, tmp_path):
         },
     }
     for message, damage in damages.items():
-        checkpoint.save(path, {**tensors, **damage}, settings, state)
+        checkpoint.save(path, {**tensors, **damage}, settings=settings, state=state)
         with pytest.raises(NpecatError, match=message) as error:
             train(stores, tmp_path, epochs=1)
         assert str(path) in str(error.value) and "\n" not in str(error.value)
 
     without = {name: tensor for name, tensor in tensors.items() if name != moment}
     for content in ((without, state), (tensors, {"epoch": 1, "unknown": 2})):
-        checkpoint.save(path, content[0], settings, content[1])
+        checkpoint.save(path, content[0], settings=settings, state=content[1])
         with pytest.raises(NpecatError, match="does not fit its own settings"):
             train(stores, tmp_path, epochs=1)

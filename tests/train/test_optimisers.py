@@ -16,7 +16,8 @@ RATE = 1e-3
 
 def network_with_gradients() -> TileNetwork:
     torch.manual_seed(0)
-    network = TileNetwork(2, 3, (0.0, 0.0), NetworkSize((4,), (), 8, 4, (1,), (1,)))
+    size = NetworkSize((4,), (), 8, 4, (1,), (1,))
+    network = TileNetwork(2, 3, initial_outputs=(0.0, 0.0), size=size)
     network = network.to(memory_format=torch.channels_last)
     for weights in network.parameters():
         weights.grad = torch.randn_like(weights)

@@ -12,7 +12,7 @@ from npecat_train.training.schedule import (
 
 
 def rates(schedule: str, n_steps: int, peak: float = 1.0) -> list[float]:
-    return [learning_rate(schedule, peak, step, n_steps) for step in range(n_steps)]
+    return [learning_rate(schedule, peak, step=step, n_steps=n_steps) for step in range(n_steps)]
 
 
 def test_the_papers_rate_falls_tenfold_after_32_of_50_epochs():
@@ -44,9 +44,15 @@ def test_rate_goes_with_the_root_of_the_batch():
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_rate_depends_on_the_step_of_the_run_alone(schedule):
-    assert learning_rate(schedule, 2.0, 30, 50) == 2 * learning_rate(schedule, 1.0, 30, 50) > 0
+    assert (
+        learning_rate(schedule, 2.0, step=30, n_steps=50)
+        == 2 * learning_rate(schedule, 1.0, step=30, n_steps=50)
+        > 0
+    )
 
 
 def test_batch_norm_holds_still_in_the_last_steps():
-    assert [holds_batch_norm("cosine", step, 20) for step in range(20)] == [False] * 5 + [True] * 15
-    assert not any(holds_batch_norm("paper", step, 20) for step in range(20))
+    assert [holds_batch_norm("cosine", step, n_steps=20) for step in range(20)] == [False] * 5 + [
+        True
+    ] * 15
+    assert not any(holds_batch_norm("paper", step, n_steps=20) for step in range(20))

@@ -13,10 +13,10 @@ def tiles(sources, n_tiles=3):
     return tile_catalog(
         torch.cat([x, nan], 1),
         torch.cat([y, nan], 1),
-        torch.cat([flux, nan], 1),
-        torch.cat([galaxy, torch.zeros(1, 1, dtype=torch.bool)], 1),
-        torch.tensor([[True] * len(sources) + [False]]),
-        n_tiles,
+        flux=torch.cat([flux, nan], 1),
+        is_galaxy=torch.cat([galaxy, torch.zeros(1, 1, dtype=torch.bool)], 1),
+        present=torch.tensor([[True] * len(sources) + [False]]),
+        n_tiles=n_tiles,
     )
 
 
@@ -41,10 +41,10 @@ def test_images_stay_apart():
     found = tile_catalog(
         x,
         x,
-        torch.tensor([[3.0], [7.0]]),
-        torch.tensor([[True], [False]]),
-        torch.ones(2, 1, dtype=torch.bool),
-        2,
+        flux=torch.tensor([[3.0], [7.0]]),
+        is_galaxy=torch.tensor([[True], [False]]),
+        present=torch.ones(2, 1, dtype=torch.bool),
+        n_tiles=2,
     )
     assert found.flux[:, 0, 0].tolist() == [3.0, 7.0]
     assert found.is_galaxy[:, 0, 0].tolist() == [True, False]
@@ -52,5 +52,7 @@ def test_images_stay_apart():
 
 def test_an_empty_image_has_no_source():
     nothing = torch.zeros(1, 4)
-    found = tile_catalog(nothing, nothing, nothing, nothing.bool(), nothing.bool(), 5)
+    found = tile_catalog(
+        nothing, nothing, flux=nothing, is_galaxy=nothing.bool(), present=nothing.bool(), n_tiles=5
+    )
     assert not found.present.any() and (found.flux > 0).all()

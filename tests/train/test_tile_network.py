@@ -87,9 +87,23 @@ def test_only_psf_aware_sees_the_psf():
     electrons, psf = torch.full((3,), 990.0), torch.rand(3, 6)
     for variant, n_maps in (("psf_aware", 10), ("psf_unaware", 4), ("single_field", 4)):
         run = settings(variant)
-        inputs = network_inputs(image, background, electrons, psf, STANDARD, run.use_psf)
+        inputs = network_inputs(
+            image,
+            background,
+            electrons_per_nmgy=electrons,
+            psf_parameters=psf,
+            standardisation=STANDARD,
+            use_psf=run.use_psf,
+        )
         assert inputs.tile_maps.shape == (3, n_maps, 20, 20)
-    inputs = network_inputs(image, background, electrons, psf, STANDARD, True)
+    inputs = network_inputs(
+        image,
+        background,
+        electrons_per_nmgy=electrons,
+        psf_parameters=psf,
+        standardisation=STANDARD,
+        use_psf=True,
+    )
     assert torch.allclose(inputs.tile_maps[:, 4:, 7, 7], (psf - 1) / 2)
 
 
@@ -100,7 +114,12 @@ def test_inputs_are_in_noise_units():
     signal = torch.full((2, 80, 80), 60.0)
     scale = electrons[:, None, None]
     inputs = network_inputs(
-        signal / scale, sky / scale, electrons, torch.zeros(2, 6), STANDARD, False
+        signal / scale,
+        sky / scale,
+        electrons_per_nmgy=electrons,
+        psf_parameters=torch.zeros(2, 6),
+        standardisation=STANDARD,
+        use_psf=False,
     )
     pixels, sky_maps = inputs.pixel_maps, inputs.tile_maps[:, 0]
     assert torch.allclose(pixels[0], pixels[1]) and torch.allclose(sky_maps[0], sky_maps[1])
@@ -121,7 +140,14 @@ def test_apertures_hold_the_flux_around_each_tile():
     images[0, 33, 41] = 500.0  # in tile (8, 10)
     images[0, 60:64, 60:64] = -3.0  # tile (15, 15)
     electrons = torch.tensor([990.0])
-    inputs = network_inputs(images, background, electrons, torch.zeros(1, 6), STANDARD, False)
+    inputs = network_inputs(
+        images,
+        background,
+        electrons_per_nmgy=electrons,
+        psf_parameters=torch.zeros(1, 6),
+        standardisation=STANDARD,
+        use_psf=False,
+    )
     fluxes = inputs.tile_maps[0, 1:].exp()
     assert torch.allclose(inputs.aperture_flux[0], fluxes[1])
     for aperture, reach in enumerate((0, 1, 2)):

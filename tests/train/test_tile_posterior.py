@@ -33,7 +33,7 @@ def test_output_is_as_wide_as_the_factors_declare(flux):
     posterior = TilePosterior.from_raw(raw, flux)
     assert posterior.source.logit.shape == posterior.flux.median().shape == (2, 3, 3)
     one = torch.ones(2, 1)
-    truth = tile_catalog(one, one, one, one.bool(), one.bool(), 3)
+    truth = tile_catalog(one, one, flux=one, is_galaxy=one.bool(), present=one.bool(), n_tiles=3)
     sum(posterior.negative_log_likelihood(truth).values()).sum().backward()
     assert raw.grad is not None and raw.grad[:, :, 0, 0].ne(0).all()  # every output is used
     for wrong in (width - 1, width + 1):
@@ -44,13 +44,17 @@ def test_output_is_as_wide_as_the_factors_declare(flux):
 def test_likelihood_counts_position_type_and_flux_only_where_a_source_is():
     posterior = TilePosterior.from_raw(empty_outputs(), "lognormal")
     nothing = torch.zeros(2, 1)
-    empty = tile_catalog(nothing, nothing, nothing, nothing.bool(), nothing.bool(), 3)
+    empty = tile_catalog(
+        nothing, nothing, flux=nothing, is_galaxy=nothing.bool(), present=nothing.bool(), n_tiles=3
+    )
     loss = posterior.negative_log_likelihood(empty)
     assert loss["position"].eq(0).all() and loss["type"].eq(0).all() and loss["flux"].eq(0).all()
     assert loss["source"] == pytest.approx([9 * 0.006715] * 2, rel=1e-3)
 
     one = torch.ones(2, 1)
-    full = tile_catalog(3 * one, 3 * one, 5 * one, one.bool(), one.bool(), 3)
+    full = tile_catalog(
+        3 * one, 3 * one, flux=5 * one, is_galaxy=one.bool(), present=one.bool(), n_tiles=3
+    )
     loss = posterior.negative_log_likelihood(full)
     tile = {
         name: value[:, 0, 0]
@@ -89,14 +93,14 @@ def test_likelihood_is_computed_in_single_precision_under_autocast(flux):
         count=torch.ones(4),
     )
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
-        losses = image_losses(tile_posterior(network, settings, batch), batch)
+        losses = image_losses(tile_posterior(network, batch, settings=settings), batch)
     inputs = network_inputs(
         batch.images,
         batch.backgrounds,
-        batch.electrons_per_nmgy,
-        batch.psf_parameters,
-        standardisation,
-        True,
+        electrons_per_nmgy=batch.electrons_per_nmgy,
+        psf_parameters=batch.psf_parameters,
+        standardisation=standardisation,
+        use_psf=True,
     )
     posterior = TilePosterior.from_raw(raw[0].double(), flux)
     located = replace(posterior, flux=posterior.flux.times(inputs.aperture_flux.double()))

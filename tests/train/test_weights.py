@@ -27,7 +27,7 @@ def saved(tmp_path):
     network = settings.build_network()
     torch.nn.init.normal_(network.head.weight)
     tensors = network.state_dict()
-    checkpoint.save(tmp_path / checkpoint.BEST, tensors, settings, {"epoch": 1})
+    checkpoint.save(tmp_path / checkpoint.BEST, tensors, settings=settings, state={"epoch": 1})
     return tmp_path, tensors, settings
 
 
@@ -68,7 +68,7 @@ def test_network_too_large_for_the_package_is_refused(saved):
     folder, _, settings = saved
     wide = replace(settings, network=NETWORKS["wide"])
     weights = wide.build_network().state_dict()
-    checkpoint.save(folder / checkpoint.BEST, weights, wide, {})
+    checkpoint.save(folder / checkpoint.BEST, weights, settings=wide, state={})
     out = folder / "small.safetensors"
     done = CliRunner().invoke(export_weights, [str(folder), "-o", str(out)])
     assert isinstance(done.exception, NpecatError) and "smaller network" in str(done.exception)
@@ -107,7 +107,7 @@ def test_weights_that_are_not_finite_are_refused(saved, dtype, value):
     folder, tensors, settings = saved
     tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
     tensors["stem.0.0.weight"][1, 1, 2, 2] = value
-    checkpoint.save(folder / checkpoint.BEST, tensors, settings, {})
+    checkpoint.save(folder / checkpoint.BEST, tensors, settings=settings, state={})
     with pytest.raises(NpecatError, match=r"stem\.0\.0\.weight are not finite"):
         TileModel.load(folder / checkpoint.BEST)
 
@@ -166,6 +166,6 @@ def test_tensors_that_do_not_fit_are_refused(saved, change):
         tensors["head.extra"] = torch.zeros(1)
     else:
         tensors["head.bias"] = torch.zeros(3)
-    checkpoint.save(folder / checkpoint.BEST, tensors, settings, {})
+    checkpoint.save(folder / checkpoint.BEST, tensors, settings=settings, state={})
     with pytest.raises(NpecatError, match=r"best.safetensors does not fit its own settings"):
         TileModel.load(folder / checkpoint.BEST)

@@ -1,7 +1,7 @@
-"""Fetch SDSS's photoField and frame files from its public archive.
+"""Download photoField and frame files from the public archive of SDSS.
 
-Layout: https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/, where photoField files lie under
-RERUN/RUN and frames under frames/RERUN/RUN/CAMCOL.
+The layout is documented at https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/: photoField files
+are under RERUN/RUN and frames under frames/RERUN/RUN/CAMCOL.
 """
 
 import logging
@@ -24,26 +24,28 @@ from npecat_sim.surveys.sdss.photofield import photofield_of
 log = logging.getLogger(__name__)
 
 ARCHIVE = "https://data.sdss.org/sas/dr17/eboss/photoObj"
-"""Data release 17."""
+"""Address of the photometry of data release 17."""
 
 RERUN = 301
-"""The reduction that data releases from 8 on hand out."""
+"""Number of the reduction in data release 8 and all later ones."""
 
 CACHE = "npecat"
-"""Name of the downloads' folder in astropy's cache."""
+"""Name of the folder of downloads in the cache of astropy."""
 
 ATTEMPTS = 3
+"""Maximum number of attempts to download a file."""
 
 PAUSE = 2.0
 """Seconds before the second attempt; twice as many before the third."""
 
 TIMEOUT = 30.0
-"""Seconds without a byte after which an attempt is given up."""
+"""Seconds without a byte after which an attempt is abandoned."""
 
 
 def download_fields(
     folder: Path,
     run: int,
+    *,
     camcol: int,
     fields: Sequence[int] = (),
     rerun: int = RERUN,
@@ -51,11 +53,41 @@ def download_fields(
     pause: float = PAUSE,
     timeout: float = TIMEOUT,
 ) -> list[Path]:
-    """The photoField file of a camera column and the r-band frames of its given fields.
+    """Download the photoField file of a camera column and r-band frames of some of its fields.
 
-    They come through astropy's cache, and what lies in the folder whole already stays. A file
-    has been read, and seen to be the one that was asked for, before it gets its name. Each is
-    tried for ATTEMPTS times. Raises NpecatError that names the address.
+    Files that are already complete in the folder are kept. Downloads pass through the cache of
+    astropy. A file is read, and verified to be the requested one, before it appears under its
+    name.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder for the files; it is created if it does not exist.
+    run : int
+        Number of the SDSS run.
+    camcol : int
+        Camera column, 1 to 6.
+    fields : sequence of int, optional
+        Fields whose frames are downloaded; none by default.
+    rerun : int, optional
+        Number of the reduction.
+    archive : str, optional
+        Address of the archive.
+    pause : float, optional
+        Seconds before the second attempt at a file; twice as many before the third.
+    timeout : float, optional
+        Seconds without a byte after which an attempt is abandoned.
+
+    Returns
+    -------
+    list of Path
+        The photoField file, then the frames in the order of ``fields``.
+
+    Raises
+    ------
+    NpecatError
+        If a file cannot be downloaded in ATTEMPTS attempts, or the folder cannot be written. The
+        message names the address or the path.
     """
     folder = Path(folder)
     with writing(folder):
@@ -82,6 +114,7 @@ def download_fields(
 
 
 def _is_good(path: Path, check: Callable[[Path], None]) -> bool:
+    """True if the file exists and passes the check; a failed check is logged."""
     if not path.exists():
         return False
     try:
@@ -93,7 +126,7 @@ def _is_good(path: Path, check: Callable[[Path], None]) -> bool:
 
 
 def _fetch(address: str, check: Callable[[Path], None], pause: float, timeout: float) -> Path:
-    """The cached file of an address that passes the check."""
+    """The file in the cache for an address, after it has passed the check."""
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(pause * 2 ** (attempt - 1))
@@ -113,7 +146,7 @@ def _fetch(address: str, check: Callable[[Path], None], pause: float, timeout: f
             reason = str(error).removeprefix(f"{cached}: ")
         except HTTPError as error:
             error.close()
-            reason = f"the server says {error.code} {error.reason}"
+            reason = f"the server answers {error.code} {error.reason}"
             if 400 <= error.code < 500:
                 raise NpecatError(
                     f"{address}: {reason}; see that the archive has this run, camera column, "
@@ -125,17 +158,21 @@ def _fetch(address: str, check: Callable[[Path], None], pause: float, timeout: f
 
 
 def _check_photofield(run: int, camcol: int, fields: Sequence[int], path: Path) -> None:
+    """Raise NpecatError unless it is the photoField file of the column and has the fields."""
     with open_fits(path, "it is no such photoField file") as hdus:
         table, _ = photofield_of(hdus)
-        if not (table.identity[:, :2] == (run, camcol)).all():
+        runs, camcols, known = table.identity.T
+        if not ((runs == run) & (camcols == camcol)).all():
             raise NpecatError(f"it holds other fields than those of {run}/{camcol}")
-        missing = sorted(set(fields) - set(table.identity[:, 2].tolist()))
+        missing = sorted(set(fields) - set(known.tolist()))
         if missing:
-            first, last = table.identity[:, 2].min(), table.identity[:, 2].max()
-            raise NpecatError(f"it has fields {first} to {last} but no field {missing[0]}")
+            raise NpecatError(
+                f"it has fields {known.min()} to {known.max()} but no field {missing[0]}"
+            )
 
 
 def _check_frame(identity: tuple[int, int, int], path: Path) -> None:
+    """Raise NpecatError unless it is the frame of that run, camera column and field."""
     found, _ = read_frame_sky(path)
     if found != identity:
         raise NpecatError(f"{path}: it is the frame of {found}, not {identity}")

@@ -1,4 +1,4 @@
-"""Make a field table of SDSS's photoField and frame files."""
+"""Make a field table from photoField and frame files of SDSS."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,11 +13,24 @@ from npecat_sim.surveys.sdss.photofield import read_photofield
 
 
 def import_fields(paths: Iterable[Path]) -> FieldTable:
-    """The fields of photoField files, with the sky maps of frame files attached to theirs.
+    """The fields of photoField files, each with the sky map of its frame file, if there is one.
 
-    paths: at least one photoField file; SDSS's names tell the two kinds apart. Raises
-    NpecatError on another name, a field or sky map that comes twice and a frame whose field no
-    photoField file gives.
+    Parameters
+    ----------
+    paths : iterable of Path
+        At least one photoField file, and frame files. The two kinds are distinguished by the names
+        that SDSS gives them.
+
+    Returns
+    -------
+    FieldTable
+        The good fields of all photoField files, in the order of the files.
+
+    Raises
+    ------
+    NpecatError
+        If a file has another name or cannot be read, a field or sky map occurs twice, or no
+        photoField file has the field of a frame.
     """
     paths = [Path(path) for path in paths]
     unknown = [path for path in paths if not path.name.startswith(("photoField-", "frame-"))]
@@ -41,7 +54,8 @@ def import_fields(paths: Iterable[Path]) -> FieldTable:
         owner, sky_map = read_frame_sky(path)
         if owner not in row_of:
             run, camcol, _ = owner
-            if (identity[:, :2] == (run, camcol)).all(axis=1).any():
+            runs, camcols, _ = identity.T
+            if ((runs == run) & (camcols == camcol)).any():
                 raise NpecatError(
                     f"{path}: its photoField file has no good {field_name(owner)}; "
                     "leave this frame out"

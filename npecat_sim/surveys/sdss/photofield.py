@@ -1,4 +1,4 @@
-"""Read SDSS's photoField files: PSF, sky and detector of all fields of a camera column.
+"""Read photoField files of SDSS: PSF, sky and detector of all fields of a camera column.
 
 Format: the SDSS data model, https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/
 """
@@ -18,21 +18,26 @@ from npecat_sim.model.psf import PARAMETERS
 log = logging.getLogger(__name__)
 
 BANDS = "ugriz"
-"""Order of every 5-vector in a photoField file."""
+"""Bands in the order of every 5-vector in a photoField file."""
 
 
 def read_photofield(path: Path) -> FieldTable:
-    """The r band of all fields of a photoField file whose PHOTO_STATUS is 0 (good).
+    """Read the r band of all fields of a photoField file whose PHOTO_STATUS is 0 (good).
 
-    Logs how many were left out. Raises NpecatError, naming file, row and column (rows counted
-    from 0 as in the file), on a malformed file or an unphysical value.
+    The number of fields left out is logged.
+
+    Raises
+    ------
+    NpecatError
+        If the file is malformed, has no good field or has a value that is not physical; the message
+        names file, row and column, with rows of the file counted from 0.
     """
     with open_fits(path, "get the photoField file from SDSS again") as hdus:
         every, is_good = photofield_of(hdus)
         good = np.flatnonzero(is_good)
         if len(good) == 0:
             raise NpecatError("no field has PHOTO_STATUS 0")
-        # A field that is left out may hold anything; a good one stands in its row for the check.
+        # A field that is left out may hold any value; a good one replaces it for the check.
         every.take(np.where(is_good, np.arange(len(every)), good[0])).check("HDU 1")
     if len(good) < len(every):
         log.warning(
@@ -45,14 +50,24 @@ def read_photofield(path: Path) -> FieldTable:
 
 
 def photofield_of(hdus: fits.HDUList) -> tuple[FieldTable, np.ndarray]:
-    """The r band of all fields of a photoField file, unchecked, and whether they are good, (n,).
+    """The r band of all fields of an open photoField file, unchecked.
 
-    Raises NpecatError, naming HDU and column, on a malformed file.
+    Returns
+    -------
+    fields : FieldTable
+        All fields, in the order of the file.
+    is_good : ndarray
+        bool (field,): whether PHOTO_STATUS is 0.
+
+    Raises
+    ------
+    NpecatError
+        If the file is malformed; the message names HDU and column.
     """
-    table = data_at(hdus, 1, fits.BinTableHDU)
+    table = data_at(hdus, 1, kind=fits.BinTableHDU)
 
     def band(name: str) -> np.ndarray:
-        return column(table, name, (len(BANDS),))[:, BANDS.index("r")]
+        return column(table, name, shape=(len(BANDS),))[:, BANDS.index("r")]
 
     every = FieldTable(
         identity=identities(table),
