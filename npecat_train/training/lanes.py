@@ -6,8 +6,8 @@ threads wait for the one that the system has interrupted. Lanes share the batch 
 forward and backward through a copy of the network, and at the end their gradients are added up. If
 another program takes a core from one of them, no more than the work of that core is lost.
 
-With one busy process on two cores, two lanes train 155 images a second where one thread trains 142
-and two OpenMP threads 64 (docs/training.md, beside another program).
+With one busy process on two cores, two lanes train 149 images a second where one thread trains 136
+and two OpenMP threads 63 (docs/training.md, beside another program).
 
 The number of lanes and the order in which their results are added do not depend on the load of the
 machine; so the result is the same to the bit. While batch norm moves, each lane has the statistics
