@@ -1,25 +1,31 @@
 """``npecat train``: train a network of one variant on the stores of its prior."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import click
 import torch
 
+from npecat_sim.errors import NpecatError, StoreError
 from npecat_sim.io.storage import Location
 from npecat_train.checkpoint import BEST
 from npecat_train.data.cache import CACHES
 from npecat_train.network.tile_network import NETWORKS
 from npecat_train.posterior.factors import FLUX
 from npecat_train.settings import VARIANTS
-from npecat_train.training.defaults import BATCH_SIZES, CROWDED_EPOCHS, EPOCHS
+from npecat_train.training.defaults import BATCH_SIZES, CROWDED_DENSITY, CROWDED_EPOCHS, EPOCHS
 from npecat_train.training.distributed import joined
 from npecat_train.training.dry_run import TRIAL_STEPS
 from npecat_train.training.job import TrainingJob
 from npecat_train.training.schedule import SCHEDULES
 
 from .options import DATA_OPTION, RUNS_OPTION, STORAGE
+
+N_CROWDED = 900_000
+"""Crowded images to pass over first, as in docs/training.md."""
 
 
 @click.command()
@@ -89,7 +95,7 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 8 -m npecat train ...
     """
-    with joined() as (team, device):
+    with joined() as (team, device), naming_crowded_images(variant, first):
         job = TrainingJob.of(
             variant,
             device,
@@ -115,6 +121,21 @@ def train(
                 f"{variant}: best validation loss {loss:.3f} nats an image, "
                 f"{time.perf_counter() - began:.0f} s on {device.type}; {job.folder / BEST}"
             )
+
+
+@contextmanager
+def naming_crowded_images(variant: str, first: Location | None) -> Iterator[None]:
+    """Where the store of --first is missing, name the command that simulates crowded images."""
+    try:
+        yield
+    except StoreError as error:
+        if first is None or error.settings or error.path.parent != first / VARIANTS[variant]:
+            raise
+        raise NpecatError(
+            f"{error}; run: npecat simulate --prior {VARIANTS[variant]} --n {N_CROWDED} "
+            f"--density {CROWDED_DENSITY} --seed 1 --n-validation 0 --n-test 0 "
+            f"--out {error.path.parent}"
+        ) from error
 
 
 def show_plan(job: TrainingJob, device: torch.device) -> None:

@@ -36,7 +36,7 @@ def test_doubtful_tile_gives_no_source():
 
 def tile(logit: float, x: float, y: float, scale: float = 0.05) -> torch.Tensor:
     """Raw outputs of a tile with P(source) = sigmoid(logit) at (x, y) pixels from its edges."""
-    raw_x, raw_y = (1.5 * torch.atanh(torch.tensor((value / 4 - 0.5) / 1.5)) for value in (x, y))
+    raw_x, raw_y = [1.5 * torch.atanh(torch.tensor((value / 4 - 0.5) / 1.5)) for value in (x, y)]
     raw_scale = torch.tensor(scale).expm1().log()
     return torch.stack(
         [torch.tensor(logit), raw_x, raw_y, raw_scale, raw_scale, *torch.tensor([0.0, 2.0, -5.0])]
@@ -95,7 +95,7 @@ def test_share_of_draws_within_the_square_is_the_probability_of_being_located():
     posterior = TilePosterior.from_raw(outputs, "lognormal")
     law = posterior[0, 0, 0].position
     generator = torch.Generator().manual_seed(3)
-    x, y = (c.sample(200_000, generator) - c.mean() for c in (law.x, law.y))
+    x, y = [c.sample(200_000, generator) - c.mean() for c in (law.x, law.y)]
     near = ((x.abs() < LOCATED_SIDE / 2) & (y.abs() < LOCATED_SIDE / 2)).double().mean()
     expected = join(posterior).located / posterior.source.probability
     assert expected.item() == pytest.approx(near.item(), abs=4e-3)

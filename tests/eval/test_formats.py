@@ -106,7 +106,7 @@ def test_the_same_table_gives_the_same_bytes(table, tmp_path, suffix):
     paths = [tmp_path / f"{name}{suffix}" for name in ("first", "again")]
     for path in paths:
         write_table(table, path)
-    first, again = (path.read_bytes() for path in paths)
+    first, again = [path.read_bytes() for path in paths]
     assert first == again and sorted(tmp_path.iterdir()) == sorted(paths)
 
 

@@ -54,9 +54,9 @@ def shuffled(points: Positions, order: np.ndarray) -> Positions:
 def test_equals_brute_force(step):
     generator = np.random.default_rng(1)
     for _ in range(1000):
-        truth, detections = (
+        truth, detections = [
             random_positions(generator, n, step) for n in generator.integers(0, 6, 2)
-        )
+        ]
         result = match(truth, detections)
         distance = distances_of(result, truth, detections)
         assert np.all(distance <= MATCH_RADIUS)
@@ -66,9 +66,9 @@ def test_equals_brute_force(step):
 
 def test_all_images_at_once_equals_one_at_a_time():
     generator = np.random.default_rng(2)
-    truth, detections = (
+    truth, detections = [
         Positions(np.repeat(np.arange(60), 5), *generator.random((2, 300)) * 3) for _ in range(2)
-    )
+    ]
     together = match(truth, detections)
     for image in range(60):
         inside = slice(5 * image, 5 * image + 5)
@@ -79,7 +79,7 @@ def test_all_images_at_once_equals_one_at_a_time():
 
 def test_both_directions_agree():
     generator = np.random.default_rng(3)
-    truth, detections = (random_positions(generator, 40, 0.0) for _ in range(2))
+    truth, detections = [random_positions(generator, 40, 0.0) for _ in range(2)]
     result = match(truth, detections)
     np.testing.assert_array_equal(result.detection_match[result.detection], result.truth)
     assert np.sum(result.detection_match >= 0) == len(result.truth)
@@ -90,10 +90,10 @@ def test_permutations_change_nothing():
     """Neither the order of the sources nor that of the images; ties included."""
     generator = np.random.default_rng(4)
     image = np.repeat(np.arange(50), 6)
-    truth, detections = (  # six of the sixteen nodes of a grid of half pixels in each image
+    truth, detections = [  # six of the sixteen nodes of a grid of half pixels in each image
         Positions(image, *(np.array(np.divmod(nodes.ravel(), 4)) / 2))
         for nodes in generator.permuted(np.tile(np.arange(16), (2, 50, 1)), axis=2)[..., :6]
-    )
+    ]
     plain = match(truth, detections)
 
     new_image = generator.permutation(50)
@@ -139,7 +139,7 @@ def test_empty_sides():
 def test_radius_scales_with_the_unit_of_the_positions(scale):
     generator = np.random.default_rng(2)
     for _ in range(100):
-        truth, detections = (random_positions(generator, 5, 0.0) for _ in range(2))
+        truth, detections = [random_positions(generator, 5, 0.0) for _ in range(2)]
         expected = match(truth, detections)
         larger = (
             Positions(points.image, scale * points.x, scale * points.y)

@@ -58,9 +58,9 @@ def detections(rows: list[tuple[int, float, float, float, float]]) -> Detections
 
 def perfect(truth: Catalog) -> Detections:
     table = truth.flat()
-    x, y, flux, galaxy = (
+    x, y, flux, galaxy = [
         table[name].astype(np.float64) for name in ("x", "y", "flux", "is_galaxy")
-    )
+    ]
     return Detections(table["image"], x, y, flux, *np.ones((2, len(x))), galaxy)
 
 
@@ -218,7 +218,7 @@ def test_bias_and_scatter_of_flux():
     found = perfect(truth)
     found.flux[:] *= 1.1 * np.exp(0.2 * np.random.default_rng(4).standard_normal(len(found)))
     series = flux_ratio_series(MatchedCatalog.of(truth, found), [])
-    (bias, bias_sigma), (scatter, scatter_sigma) = (value_and_sigma(s.samples) for s in series)
+    (bias, bias_sigma), (scatter, scatter_sigma) = [value_and_sigma(s.samples) for s in series]
     assert bias[0] == pytest.approx(10, abs=4 * bias_sigma[0])
     assert scatter[0] == pytest.approx(110 * np.sinh(0.2), abs=4 * scatter_sigma[0])
     n = series[0].count[0]

@@ -38,7 +38,7 @@ def test_posterior_holds_the_truth_and_is_no_wider_than_need_be(monkeypatch, gal
     exact = exact_posterior.exact_posterior(one, source, seed=0)
     assert exact.weight.sum() == pytest.approx(1)
     assert (exact.prob_galaxy > 0.9) == galaxy and (exact.prob_galaxy < 0.1) != galaxy
-    low, middle, high = (exact.flux_quantile(q) for q in (0.16, 0.5, 0.84))
+    low, middle, high = [exact.flux_quantile(q) for q in (0.16, 0.5, 0.84)]
     width, least = np.log(high / low) / 2, relative_flux_sigma(one, 0)[source]
     true = one.catalog.sources(0)["flux"][source]
     assert abs(np.log(middle / true)) < 3 * width

@@ -19,8 +19,8 @@ def field_of_stars(n: int, told: float = 1.0) -> tuple[SurveyImage, Detections]:
     """n stars of r = 16 to 18 on a grid, under a PSF ``told`` times as wide as the image says."""
     generator = np.random.default_rng(n)
     side = 50 * int(np.ceil(np.sqrt(n))) + 50
-    column, row = (axis.ravel()[:n] for axis in np.meshgrid(*(np.arange(50, side, 50),) * 2))
-    x, y = (axis + generator.uniform(-5, 5, n) for axis in (column, row))
+    column, row = [axis.ravel()[:n] for axis in np.meshgrid(*(np.arange(50, side, 50),) * 2)]
+    x, y = [axis + generator.uniform(-5, 5, n) for axis in (column, row)]
     sources = {
         "x": x,
         "y": y,
@@ -92,7 +92,7 @@ def spoilt(image: SurveyImage, found: Detections, how: str) -> tuple[SurveyImage
     if how == "edge":
         return image, replace(found, x=np.where(most, 12.0, found.x))
     flags = image.flags.copy()
-    rows, columns = (np.rint(axis[most]).astype(int) for axis in (found.y, found.x))
+    rows, columns = [np.rint(axis[most]).astype(int) for axis in (found.y, found.x)]
     flags[rows, columns] = PixelFlag.SATURATED
     return replace(image, flags=flags), found
 

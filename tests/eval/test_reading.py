@@ -23,10 +23,10 @@ def trained():
 @pytest.mark.parametrize("block_tiles", [7, 16, 30])
 def test_catalog_does_not_depend_on_how_the_image_is_cut(trained, block_tiles):
     image = survey_image(150, 221)
-    whole, cut = (
+    whole, cut = [
         decode(field_posterior(trained, image, block_tiles=tiles)).detections
         for tiles in (512, block_tiles)
-    )
+    ]
     assert len(cut) == len(whole) > 30
     for name in ("x", "y"):
         assert getattr(cut, name) == pytest.approx(getattr(whole, name), abs=1e-3)

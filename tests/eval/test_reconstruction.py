@@ -72,7 +72,7 @@ def test_true_catalog_leaves_unit_normal_noise():
 )
 def test_wrong_catalog_shows_in_the_residual(name, spoil):
     image, truth, _ = observed()
-    right, wrong = (Reconstruction.of(image, d) for d in (truth, spoil(truth)))
+    right, wrong = [Reconstruction.of(image, d) for d in (truth, spoil(truth))]
     pixels = right.pixels[name]
     assert np.square(wrong.chi[pixels]).mean() > 1.3 * np.square(right.chi[pixels]).mean()
 

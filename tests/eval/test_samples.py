@@ -89,7 +89,7 @@ def test_place_type_and_flux_follow_the_catalog():
 def test_draws_of_a_whole_image_hold_its_expected_number_and_repeat():
     reading = ImageReading.of(survey_image(122, 150), random_model())
     probability = reading.joined.probability.double()
-    draws, again = (reading.draws(300, seed=1) for _ in range(2))
+    draws, again = [reading.draws(300, seed=1) for _ in range(2)]
     assert all(np.array_equal(getattr(draws, name), getattr(again, name)) for name in vars(draws))
     spread = float((probability * (1 - probability)).sum() / 300) ** 0.5
     assert len(draws.x) / 300 == pytest.approx(float(probability.sum()), abs=4 * spread)

@@ -68,10 +68,10 @@ def test_isolated_bright_stars():
     found = measure(*conditions(images)).classify(CLASS_THRESHOLD)
     assert len(found) == 60
     order = np.lexsort((found.x, found.image))
-    x, y, flux = (
+    x, y, flux = [
         np.array([source[name] for source in sorted(sources, key=lambda s: s["x"])])
         for name in ("x", "y", "flux")
-    )
+    ]
     assert np.hypot(found.x[order] - np.tile(x, 20), found.y[order] - np.tile(y, 20)).max() < 0.2
     np.testing.assert_allclose(found.flux[order], np.tile(flux, 20), rtol=0.02)
     np.testing.assert_array_equal(found.prob_galaxy, 0)

@@ -105,7 +105,7 @@ def test_counts_of_images_are_found_calibrated():
     true_magnitude = magnitude(batch.flux[batch.present].numpy())
     image = torch.nonzero(batch.present)[:, 0].numpy()
     for counts in scores_in_batches(posterior, batch).counts(true_magnitude, image, spans=SPANS):
-        on_truth, on_expected = (value_and_sigma(s.samples) for s in count_slopes(counts))
+        on_truth, on_expected = [value_and_sigma(s.samples) for s in count_slopes(counts)]
         assert on_expected[0] == pytest.approx(1, abs=3 * on_expected[1][0])
         assert on_expected[1] < 0.5
         explained = counts.expected.var() / counts.true.var()
@@ -116,9 +116,9 @@ def test_counts_of_images_are_found_calibrated():
 def test_expected_number_does_not_see_the_truth():
     posterior, batch = drawn("lognormal")
     another = TrainingBatch(**{name: column.roll(1, 0) for name, column in vars(batch).items()})
-    scores, others = (
+    scores, others = [
         TileScores.of(posterior, of, spans=SPANS, first_image=0) for of in (batch, another)
-    )
+    ]
     np.testing.assert_array_equal(scores.expected, others.expected)
     assert (scores.reliability[2] != others.reliability[2]).any()
 

@@ -80,7 +80,7 @@ COORDINATES = {
 
 def frame_data(shape: tuple[int, int] = FIELD_SHAPE) -> dict[str, np.ndarray]:
     """What a frame file holds of the sky: a grid of 8-pixel cells and a jumping calibration."""
-    n_rows, n_columns = (length // 8 + 6 for length in shape)
+    n_rows, n_columns = [length // 8 + 6 for length in shape]
     rows, columns = np.mgrid[:n_rows, :n_columns]
     calibration = 0.00475 * (1 + 0.0005 * (np.arange(shape[1]) // 30 % 2))
     return {

@@ -52,9 +52,9 @@ def test_one_core_is_given_back():
 def test_errors_are_the_same_for_any_number_of_workers(monkeypatch):
     monkeypatch.setattr("npecat.benchmarks.render.IMAGES_PER_JOB", 3)
     fields = default_fields()
-    one, two = (
+    one, two = [
         measure_errors(fields, 0, n_images=7, workers=workers)[:, :-1] for workers in (1, 2)
-    )
+    ]
     np.testing.assert_array_equal(one, two)
     assert one.shape == (7, 3) and one[:, 1:].max() < LARGE
 

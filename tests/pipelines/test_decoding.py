@@ -60,8 +60,8 @@ def test_command_prints_metrics_and_counts_of_all_rules(tmp_path):
     assert result.exit_code == 0
     assert "\njoined tiles" in result.output and "\nbare threshold" in result.output
     counts = [line.split() for line in result.output.splitlines()[-7:]]
-    true, bare, expected, joined, _, located, _ = (
+    true, bare, expected, joined, _, located, _ = [
         float(row[-2].replace(",", "")) for row in counts
-    )
+    ]
     assert true == store.catalog().count.sum()
     assert 0 < located < joined < bare < 16_000 and 0 < expected < 16_000  # tiles

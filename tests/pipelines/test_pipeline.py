@@ -10,6 +10,7 @@ from astropy.table import Table
 
 from npecat_eval.report.metric_figures import FIGURES
 from npecat_sim.store.reader import Store
+from tests.helpers.stores import write_store
 from tests.helpers.survey_files import write_frame, write_photofield
 
 SIZES = ["--n", "400", "--n-validation", "80", "--n-test", "80"]
@@ -139,3 +140,12 @@ def test_run_without_training_left_says_so(finished):
     assert done.returncode == 0 and "best validation loss" in done.stdout
     other = npecat(folder, "train", "--variant", "psf_aware", "--epochs", "2")
     assert other.returncode == 1 and "holds a run with epochs = 1, not 2" in other.stderr
+
+
+def test_missing_crowded_images_name_the_command_that_makes_them(tmp_path):
+    for split in ("train", "validation"):
+        write_store(tmp_path / "data", split, 20, prior="many")
+    done = npecat(tmp_path, "train", "--variant", "psf_aware", "--first", "crowded")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "npecat simulate --prior many --n 900000 --density 0.0025 --seed 1" in done.stderr
+    assert done.stderr.endswith("--n-validation 0 --n-test 0 --out crowded/many\n")

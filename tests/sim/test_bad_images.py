@@ -138,7 +138,7 @@ def test_damaged_bytes_are_survived(files, good, kind, seed):
 
 def set_card(kind: str, name: str, old: int, new: int):
     """A spoiler of the first card of that name and value."""
-    before, after = (f"{name:8}= {value:20}".encode() for value in (old, new))
+    before, after = [f"{name:8}= {value:20}".encode() for value in (old, new)]
 
     def spoil(good: dict[str, bytes]) -> bytes:
         assert before in good[kind]

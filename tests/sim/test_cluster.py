@@ -73,11 +73,11 @@ def test_killed_worker_is_replaced_and_finished_chunks_stay(tmp_path):
         while len(list((store / RECEIPTS).glob("*.json"))) < 2:
             assert process.poll() is None
             time.sleep(0.01)
-        (worker,) = (
+        (worker,) = [
             child
             for child in psutil.Process(process.pid).children(recursive=True)
             if "spawn_main" in " ".join(child.cmdline())
-        )
+        ]
         finished = [receipt.stem for receipt in (store / RECEIPTS).glob("*.json")]
         assert len(finished) < 6
         worker.send_signal(signal.SIGKILL)

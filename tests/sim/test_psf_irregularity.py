@@ -72,10 +72,10 @@ def test_wings_have_lumps_as_far_as_ten_pixels():
 
 def test_images_differ_from_the_regular_ones_by_the_light_of_sources_alone():
     irregular = replace(SINGLE_FIELD, irregularity=LARGEST)
-    some, again, regular = (
+    some, again, regular = [
         simulate_images(fields, 3, split="test", indices=range(6))
         for fields in (irregular, irregular, SINGLE_FIELD)
-    )
+    ]
     assert np.array_equal(some.images, again.images)
     assert np.array_equal(some.catalog["flux"], regular.catalog["flux"], equal_nan=True)
     change = np.abs(some.images - regular.images).reshape(6, -1)

@@ -95,10 +95,10 @@ def test_bright_star_carries_its_catalogued_flux():
 
 
 def test_both_renderers_give_the_same_image():
-    compiled, galsim = (
+    compiled, galsim = [
         simulate_images(SINGLE_FIELD, 3, split="test", indices=range(12), draw=RENDERERS[renderer])
         for renderer in ("compiled", "galsim")
-    )
+    ]
     sky_sigma = np.sqrt(compiled.backgrounds / compiled.electrons_per_nmgy[:, None, None])
     assert (np.abs(compiled.images - galsim.images) / sky_sigma).max() < 0.05
     assert compiled.catalog["snr"] == pytest.approx(galsim.catalog["snr"], rel=0.02, nan_ok=True)

@@ -64,10 +64,10 @@ def test_steps_with_held_batch_norm_are_compiled(alone_and_together, tmp_path):
 
 
 def test_same_log(alone_and_together):
-    one, other = (
+    one, other = [
         np.genfromtxt(folder / "run" / LOG, delimiter=",", skip_header=1)
         for folder in alone_and_together[:2]
-    )
+    ]
     np.testing.assert_allclose(other, one, rtol=1e-3)
 
 

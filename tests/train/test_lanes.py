@@ -86,7 +86,7 @@ def test_gradients_are_those_of_the_whole_batch(some, settings, monkeypatch):
 
 
 def test_statistics_are_the_mean_over_the_lanes(some, settings):
-    one, lanes = (learner_of(settings, n) for n in (1, 3))
+    one, lanes = [learner_of(settings, n) for n in (1, 3)]
     for learner in (one, lanes):
         learner.step(some[0], RATE)
     pixels = [learner.network.stem[0][1].running_mean for learner in (one, lanes)]
@@ -123,7 +123,7 @@ def test_no_bit_depends_on_which_lane_is_slow(some, settings, monkeypatch):
 
 
 def test_a_batch_that_is_not_whole_is_the_first_lanes(some, settings):
-    one, lanes = (learner_of(settings, n) for n in (1, 3))
+    one, lanes = [learner_of(settings, n) for n in (1, 3)]
     for batch in (some[3], some[3].rows(0, 2)):
         for learner in (one, lanes):
             learner.step(batch, RATE)

@@ -60,7 +60,7 @@ def test_a_step_reads_nothing_from_the_device(store, settings):
 def test_gradient_is_that_of_the_weighted_losses(store, settings, monkeypatch):
     monkeypatch.setattr(learner, "GRADIENT_NORM", float("inf"))
     batch = next(batches(Streamed(store, CPU), 16))
-    one, other = (Learner(settings, CPU, n_steps=3) for _ in range(2))
+    one, other = [Learner(settings, CPU, n_steps=3) for _ in range(2)]
     told = one.step(batch, 0.0)
     losses = other._losses(other.network.train(), batch).mean(dim=1)
     torch.testing.assert_close(told, losses.detach())  # itself without weights

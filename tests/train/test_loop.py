@@ -101,7 +101,7 @@ def test_resumed_run_equals_undisturbed_run(stores, tmp_path, monkeypatch, n_ste
         interrupt_at(patch, n_steps)
         train(stores, tmp_path / "broken")
     train(stores, tmp_path / "broken")
-    whole, resumed = (load_file(tmp_path / name / LAST) for name in ("whole", "broken"))
+    whole, resumed = [load_file(tmp_path / name / LAST) for name in ("whole", "broken")]
     assert whole.keys() == resumed.keys()
     for name, tensor in whole.items():
         assert torch.equal(tensor, resumed[name]), name
@@ -123,7 +123,7 @@ def test_a_lost_place_in_the_data_would_be_noticed(stores, tmp_path, monkeypatch
             ),
         )
         train(stores, tmp_path / "broken")
-    whole, resumed = (load_file(tmp_path / name / LAST) for name in ("whole", "broken"))
+    whole, resumed = [load_file(tmp_path / name / LAST) for name in ("whole", "broken")]
     assert not torch.equal(whole["network.head.weight"], resumed["network.head.weight"])
 
 

@@ -82,7 +82,7 @@ def test_convolutions_move_as_by_the_librarys_muon():
 
 def test_what_they_remember_comes_back():
     network = network_with_gradients()
-    optimisers, fresh = (make_optimisers(network, "cosine") for _ in range(2))
+    optimisers, fresh = [make_optimisers(network, "cosine") for _ in range(2)]
     for optimiser in optimisers:
         optimiser.step()
     kept = tensors_of(optimisers)

@@ -8,7 +8,7 @@ from npecat_train.posterior.tile_catalog import tile_catalog
 
 def tiles(sources, n_tiles=3):
     """A batch of one image from rows (x, y, flux, is_galaxy), with one entry of padding."""
-    x, y, flux, galaxy = (torch.tensor([column]) for column in zip(*sources, strict=True))
+    x, y, flux, galaxy = [torch.tensor([column]) for column in zip(*sources, strict=True)]
     nan = torch.full((1, 1), torch.nan)
     return tile_catalog(
         torch.cat([x, nan], 1),

@@ -140,5 +140,5 @@ def test_draws_follow_the_posterior(flux):
 
 def test_draws_repeat_with_their_generator():
     posterior = TilePosterior.from_raw(torch.randn(1, 16, 3, 3), "mixture")
-    first, again = (posterior.sample(5, torch.Generator().manual_seed(4)) for _ in range(2))
+    first, again = [posterior.sample(5, torch.Generator().manual_seed(4)) for _ in range(2)]
     assert all(torch.equal(getattr(first, n), getattr(again, n)) for n in vars(first))
