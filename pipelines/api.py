@@ -114,6 +114,16 @@ def open_store(path: "Location | str") -> "Store":
     ------
     NpecatError
         If the store is missing, unfinished or damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import npecat
+    >>> folder = tempfile.mkdtemp()
+    >>> (path,) = npecat.simulate("one", n=4, n_validation=0, n_test=0, workers=1, out=folder)
+    >>> store = npecat.open_store(path)
+    >>> store.batch(slice(0, 2)).images.shape
+    (2, 80, 80)
     """
     from npecat_sim.store.reader import Store
 
@@ -279,6 +289,19 @@ def train(
     NpecatError
         If a store is missing or damaged, the folder holds a run with other settings, another
         process trains in it, or the loss is not finite.
+
+    Examples
+    --------
+    A run that is much too short, to see how it goes:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import npecat
+    >>> data = Path(tempfile.mkdtemp())
+    >>> made = npecat.simulate("one", n=32, n_validation=16, n_test=0, workers=1, out=data / "one")
+    >>> model = npecat.train("single_field", data=data, runs=data / "runs", epochs=1)
+    >>> model.settings.epochs
+    1
     """
     from npecat_train.model import TileModel
     from npecat_train.training.distributed import joined
@@ -336,6 +359,20 @@ def evaluate(
     NpecatError
         If the store is damaged, or its images have another encoding than a model's training
         store.
+
+    Examples
+    --------
+    The weights of the package on 40 simulated images:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import npecat
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (path,) = npecat.simulate("one", n=0, n_validation=0, n_test=40, workers=1, out=folder)
+    >>> found = npecat.evaluate(path, {"psf_aware": npecat.load()}, results=folder)
+    >>> rows = found.table[found.table["method"] == "psf_aware"]
+    >>> bool(rows["value"][rows["metric"] == "f1"][0] > 0.8)
+    True
     """
     from dask.system import CPU_COUNT
 

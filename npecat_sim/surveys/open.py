@@ -48,6 +48,18 @@ def open_image(
     ------
     NpecatError
         If a file cannot be read, or a value does not suit the image; the message names both.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> import npecat
+    >>> path = Path(tempfile.mkdtemp()) / "sky.fits"
+    >>> fits.writeto(path, np.random.default_rng(0).poisson(900.0, (64, 64)) / 4.7)
+    >>> image = npecat.open_image(path, zeropoint=28.3, gain=4.7, fwhm=1.4)
+    >>> image.image.shape
+    (64, 64)
     """
     path = Path(path)
     if zeropoint is None:

@@ -18,7 +18,12 @@ from npecat_sim.fields.table import SINGLE_FIELD
 from tests.helpers.stores import write_store
 from tests.helpers.survey_images import ELECTRONS, SKY, survey_image
 
-EXAMPLES = ("npecat.api", "npecat_sim.surveys.arrays", "npecat_train.model")
+EXAMPLES = (
+    "npecat.api",
+    "npecat_sim.surveys.arrays",
+    "npecat_sim.surveys.open",
+    "npecat_train.model",
+)
 
 HEAVY = {"torch", "galsim", "matplotlib", "astropy", "zarr", "dask", "numba", "scipy"}
 
