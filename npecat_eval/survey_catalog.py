@@ -141,6 +141,14 @@ def _shown(rows: Table) -> QTable:
     return table
 
 
+def with_psf_of_stars(image: SurveyImage, model: TileModel) -> tuple[SurveyImage, str]:
+    """The image with its PSF scaled to the stars of a first catalog, and what was done, in words.
+
+    The PSF stays as it is where the stars are too few or too odd; see psf_width.
+    """
+    return with_width_of_stars(image, ImageReading.of(image, model).catalog().detections)
+
+
 def catalog_survey_image(image: SurveyImage, model: TileModel) -> SurveyCatalog:
     """Make the probabilistic catalog of a survey image of any size.
 
@@ -155,7 +163,6 @@ def catalog_survey_image(image: SurveyImage, model: TileModel) -> SurveyCatalog:
     -------
     SurveyCatalog
     """
-    first = ImageReading.of(image, model).catalog().detections
-    image, width = with_width_of_stars(image, first)
+    image, width = with_psf_of_stars(image, model)
     about = {**provenance(image, model), "PSFWIDTH": width}
     return SurveyCatalog(image, ImageReading.of(image, model), width, about)

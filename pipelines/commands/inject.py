@@ -6,10 +6,10 @@ import click
 
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.formats import write_table
-from npecat_eval.catalog.psf_width import with_width_of_stars
 from npecat_eval.catalog.reading import ImageReading
 from npecat_eval.real_images.injection import injection_test, summary
 from npecat_eval.real_images.injection_report import draw_injection_test, injection_text
+from npecat_eval.survey_catalog import with_psf_of_stars
 from npecat_sim.progress import progress
 from npecat_sim.surveys.image import SurveyImage
 
@@ -39,7 +39,7 @@ def inject(
     lands within 2 pixels of a source that was there before is left out.
     """
     model = api.load(checkpoint)
-    image, width = with_width_of_stars(image, ImageReading.of(image, model).catalog().detections)
+    image, width = with_psf_of_stars(image, model)
     click.echo(f"PSF {width}")
     with progress("inject", rounds + 1) as advance:
 

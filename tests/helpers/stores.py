@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
+from npecat_sim.io.storage import Location
 from npecat_sim.model.prior import PAPER_PRIOR
-from npecat_sim.simulation.simulate import prepare, run_task
+from npecat_sim.simulation.cluster import Cluster
+from npecat_sim.simulation.simulate import prepare, run_task, simulate
 from npecat_sim.store import reader as store
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.settings import StoreSettings
@@ -50,4 +53,18 @@ def small_settings(n_images: int, images_per_chunk: int) -> StoreSettings:
         seed=0,
         renderer="compiled",
         images_per_chunk=images_per_chunk,
+    )
+
+
+def simulate_one(
+    folder: Location,
+    counts: dict[str, int],
+    *,
+    seed: int = 0,
+    cluster: Cluster = Cluster(),  # noqa: B008
+    **options: Any,
+) -> list[Location]:
+    """The stores of prior one in a folder, made as ``npecat simulate`` makes them."""
+    return simulate(
+        folder, "one", fields=SINGLE_FIELD, counts=counts, seed=seed, cluster=cluster, **options
     )

@@ -34,7 +34,7 @@ from npecat_sim.store import writer as store_writer
 from npecat_sim.store.verify import verify
 from npecat_train.data.cache import Streamed
 from npecat_train.data.loader import batches
-from tests.helpers.stores import small_settings, write_store
+from tests.helpers.stores import simulate_one, small_settings, write_store
 
 HOLD = """
 import sys, time
@@ -143,11 +143,11 @@ def test_killed_run_is_completed_to_the_same_bytes(bucket, tmp_path, monkeypatch
 
     before = changed()
     with pytest.raises(NpecatError, match=f"by process {process.pid} on .*lapses after 30 s"):
-        simulate(path.parent, "one", fields=SINGLE_FIELD, counts=counts, seed=0, cluster=Cluster())
+        simulate_one(path.parent, counts)
     monkeypatch.setattr(lease, "LAPSES_AFTER", 6.0)
     monkeypatch.setattr(lease, "SECONDS_BETWEEN_RENEWALS", 0.5)
     time.sleep(7)
-    simulate(path.parent, "one", fields=SINGLE_FIELD, counts=counts, seed=0, cluster=Cluster())
+    simulate_one(path.parent, counts)
     assert changed() == before, "finished chunks made again"
     whole = write_store(tmp_path, "test", 1500, images_per_chunk=500)
     assert digests(path) == digests(whole)
@@ -203,15 +203,7 @@ def test_objects_that_are_no_store_are_spared(bucket):
     files.write(bucket / "one/test.zarr/thesis.txt", b"mine")
     for overwrite in (False, True):
         with pytest.raises(NpecatError, match="not an npecat store; move it away"):
-            simulate(
-                bucket / "one",
-                "one",
-                fields=SINGLE_FIELD,
-                counts={"test": 10},
-                seed=0,
-                cluster=Cluster(),
-                overwrite=overwrite,
-            )
+            simulate_one(bucket / "one", {"test": 10}, overwrite=overwrite)
     assert files.sizes(bucket / "one/test.zarr") == {"thesis.txt": 4}
 
 
@@ -293,9 +285,7 @@ def test_simulate_stops_before_sealing_when_its_lease_is_gone(bucket, monkeypatc
     for task in prepare(path, small_settings(10, 500)):
         run_task(task, SINGLE_FIELD)
     with pytest.raises(NpecatError, match="the lock could not be renewed"):
-        simulate(
-            path.parent, "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
-        )
+        simulate_one(path.parent, {"test": 10})
     assert not store.is_sealed(path)
 
 

@@ -21,7 +21,7 @@ from npecat_sim.simulation.cluster import Cluster
 from npecat_sim.simulation.simulate import RENDERERS, simulate, simulate_images
 from npecat_sim.store.reader import Store
 from npecat_sim.store.writer import RECEIPTS
-from tests.helpers.stores import write_store
+from tests.helpers.stores import simulate_one, write_store
 
 COMMAND = [sys.executable, "-m", "npecat", "simulate"]
 
@@ -106,17 +106,9 @@ def test_both_renderers_give_the_same_image():
 
 def test_other_settings_under_the_same_name_are_refused(tmp_path):
     counts = {"test": 10}
-    simulate(tmp_path / "one", "one", fields=SINGLE_FIELD, counts=counts, seed=0, cluster=Cluster())
+    simulate_one(tmp_path / "one", counts)
     with pytest.raises(NpecatError, match=r"with seed = 0 instead of 1, renderer = .* instead of "):
-        simulate(
-            tmp_path / "one",
-            "one",
-            fields=SINGLE_FIELD,
-            counts=counts,
-            seed=1,
-            cluster=Cluster(),
-            renderer="galsim",
-        )
+        simulate_one(tmp_path / "one", counts, seed=1, renderer="galsim")
 
 
 def test_density_is_of_the_store(tmp_path):
@@ -131,13 +123,9 @@ def test_density_is_of_the_store(tmp_path):
 
 
 def test_finished_store_is_left_alone(tmp_path):
-    path = simulate(
-        tmp_path / "one", "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
-    )[0]
+    path = simulate_one(tmp_path / "one", {"test": 10})[0]
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
-    simulate(
-        tmp_path / "one", "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
-    )
+    simulate_one(tmp_path / "one", {"test": 10})
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
 
 

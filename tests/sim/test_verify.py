@@ -13,13 +13,12 @@ from npecat.cli import npecat
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.simulation.cluster import Cluster
-from npecat_sim.simulation.simulate import prepare, run_task, simulate
+from npecat_sim.simulation.simulate import prepare, run_task
 from npecat_sim.store import manifest
 from npecat_sim.store import reader as store
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.verify import verify
-from tests.helpers.stores import small_settings, write_store
+from tests.helpers.stores import simulate_one, small_settings, write_store
 
 MAKE = "npecat simulate --prior many --n 0"
 N_PLACES = 60
@@ -213,15 +212,7 @@ def test_store_without_its_manifest_is_completed_by_simulate(tmp_path):
     (path / store.MANIFEST).unlink()
     assert "is not finished" in refusal(path)
     chunk = json.loads((path / manifest.METADATA).read_text())["attributes"]["images_per_chunk"]
-    simulate(
-        tmp_path / "one",
-        "one",
-        fields=SINGLE_FIELD,
-        counts={"test": 10},
-        seed=0,
-        cluster=Cluster(),
-        images_per_chunk=chunk,
-    )
+    simulate_one(tmp_path / "one", {"test": 10}, images_per_chunk=chunk)
     assert verify(path) == []
 
 

@@ -22,10 +22,10 @@ from npecat_sim.io.lock import locked
 from npecat_sim.model.prior import PAPER_PRIOR
 from npecat_sim.simulation.cluster import Cluster
 from npecat_sim.simulation.provenance import provenance_path
-from npecat_sim.simulation.simulate import Task, prepare, run_task, simulate
+from npecat_sim.simulation.simulate import Task, prepare, run_task
 from npecat_sim.store import reader as store
 from npecat_sim.store import writer as store_writer
-from tests.helpers.stores import small_settings, write_store
+from tests.helpers.stores import simulate_one, small_settings, write_store
 
 HOLD = """
 import sys, time
@@ -57,14 +57,7 @@ def test_second_writer_is_turned_away_and_a_dead_one_forgotten(tmp_path):
         assert who in done.stderr and not path.exists()
         holder.send_signal(signal.SIGKILL)
     assert str(holder.pid) in path.with_suffix(".lock").read_text()
-    simulate(
-        tmp_path / "data" / "one",
-        "one",
-        fields=SINGLE_FIELD,
-        counts={"test": 10},
-        seed=0,
-        cluster=Cluster(),
-    )
+    simulate_one(tmp_path / "data" / "one", {"test": 10})
     assert store.is_sealed(path) and path.with_suffix(".lock").read_text() == ""
 
 
@@ -81,39 +74,19 @@ def test_a_run_holds_its_stores_to_its_end(tmp_path, monkeypatch):
     seal = store_writer.seal
     monkeypatch.setattr(store_writer, "seal", look)
     counts = {"train": 5, "test": 5}
-    assert (
-        simulate(
-            tmp_path / "one", "one", fields=SINGLE_FIELD, counts=counts, seed=0, cluster=Cluster()
-        )
-        == refused
-    )
+    assert simulate_one(tmp_path / "one", counts) == refused
 
 
 def test_every_difference_is_shown_and_overwrite_replaces(tmp_path):
     path = write_store(tmp_path, "test", 10, images_per_chunk=500)
     before = digests(path)
     with pytest.raises(NpecatError) as caught:
-        simulate(
-            tmp_path / "one",
-            "one",
-            fields=SINGLE_FIELD,
-            counts={"train": 20, "test": 20},
-            seed=1,
-            cluster=Cluster(),
-        )
+        simulate_one(tmp_path / "one", {"train": 20, "test": 20}, seed=1)
     message = str(caught.value)
     assert "seed = 0 instead of 1, n_images = 10 instead of 20; " in message
     assert "replace it" in message and "\n" not in message
     assert digests(path) == before and not (tmp_path / "one" / "train.zarr").exists()
-    simulate(
-        tmp_path / "one",
-        "one",
-        fields=SINGLE_FIELD,
-        counts={"test": 20},
-        seed=1,
-        cluster=Cluster(),
-        overwrite=True,
-    )
+    simulate_one(tmp_path / "one", {"test": 20}, seed=1, overwrite=True)
     fresh = write_store(tmp_path / "fresh", "test", 20, seed=1, images_per_chunk=500)
     assert digests(path) == digests(fresh)
     assert list(path.parent.glob("test.zarr*")) == [path]
@@ -133,15 +106,7 @@ def test_overwrite_spares_what_is_no_store(tmp_path):
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
     with pytest.raises(NpecatError, match="not an npecat store; move it away"):
-        simulate(
-            tmp_path / "one",
-            "one",
-            fields=SINGLE_FIELD,
-            counts={"test": 10},
-            seed=0,
-            cluster=Cluster(),
-            overwrite=True,
-        )
+        simulate_one(tmp_path / "one", {"test": 10}, overwrite=True)
     assert mine.read_text() == "mine"
 
 
@@ -151,21 +116,12 @@ def test_sealing_clears_what_killed_runs_left(tmp_path):
     whole = digests(path)
     (path / store_writer.RECEIPTS).mkdir()
     (path / store_writer.RECEIPTS / "0.json").write_text("{}")
-    simulate(
-        tmp_path / "one", "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
-    )
+    simulate_one(tmp_path / "one", {"test": 10})
     assert digests(path) == whole
     unfinished = store.store_path(tmp_path / "unfinished" / "one", "test")
     prepare(unfinished, small_settings(10, 500))
     (unfinished / "images" / "0.1234.partial").write_text("half")
-    simulate(
-        tmp_path / "unfinished" / "one",
-        "one",
-        fields=SINGLE_FIELD,
-        counts={"test": 10},
-        seed=0,
-        cluster=Cluster(),
-    )
+    simulate_one(tmp_path / "unfinished" / "one", {"test": 10})
     assert digests(unfinished) == whole
 
 
@@ -273,21 +229,12 @@ def test_provenance_says_who_when_and_with_what(tmp_path):
     path = store.store_path(tmp_path / "one", "test")
     prepare(path, small_settings(10, 500))
     provenance_path(path).write_text(json.dumps({"runs": [{"end": None}]}))
-    simulate(
-        tmp_path / "one",
-        "one",
-        fields=SINGLE_FIELD,
-        counts={"test": 10},
-        seed=0,
-        cluster=Cluster(workers=3),
-    )
+    simulate_one(tmp_path / "one", {"test": 10}, cluster=Cluster(workers=3))
     killed, run = json.loads(provenance_path(path).read_text())["runs"]
     assert killed["end"] is None and run["end"] >= run["start"]
     assert (run["user"], run["host"]) == (getpass.getuser(), socket.gethostname())
     assert run["versions"]["galsim"] == version("galsim") and run["cluster"]["workers"] == 3
     assert run["command"] == shlex.join(sys.orig_argv)
     before = provenance_path(path).read_bytes()
-    simulate(
-        tmp_path / "one", "one", fields=SINGLE_FIELD, counts={"test": 10}, seed=0, cluster=Cluster()
-    )
+    simulate_one(tmp_path / "one", {"test": 10})
     assert provenance_path(path).read_bytes() == before, "a run that made nothing is on record"
