@@ -11,7 +11,7 @@ class NpecatError(Exception):
     """A problem that the user can solve; its message is one line with the cause and the fix.
 
     The command line prints it without a traceback, adds the options that `parameters` have there,
-    and exits with status 1.
+    and exits with `status`.
 
     Parameters
     ----------
@@ -21,9 +21,21 @@ class NpecatError(Exception):
         The arguments of the Python API whose change solves it, such as ``("overwrite",)``.
     """
 
+    status = 1
+    """Exit status of the command line."""
+
     def __init__(self, fact: str, *, parameters: Sequence[str] = ()) -> None:
         super().__init__(fact)
         self.parameters = tuple(parameters)
+
+
+class OutputError(NpecatError):
+    """A place that cannot be written, or must not be, which is known before any work is done.
+
+    As any wrong use of the command line, it exits with status 2.
+    """
+
+    status = 2
 
 
 class StoreError(NpecatError):

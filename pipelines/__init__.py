@@ -10,7 +10,6 @@ when it is called.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from npecat_sim.surveys.open import open_image
 
     from .api import catalog, evaluate, load, open_store, simulate, train
-
-__version__ = version("npecat")
 
 HOMES = {
     "NpecatError": "npecat_sim.errors",
@@ -50,6 +47,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used."""
+    if name == "__version__":
+        from importlib.metadata import version  # it would take most of the time of the import
+
+        return version("npecat")
     if name not in HOMES:
         raise AttributeError(f"module 'npecat' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(HOMES[name]), name)

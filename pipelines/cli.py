@@ -1,12 +1,13 @@
 """The command ``npecat``: a group of subcommands, each in a file of ``commands``."""
 
+import os
 import sys
 from importlib import import_module
 
 import click
 
 from npecat_sim.errors import NpecatError, StoreError
-from npecat_sim.model.streams import SPLITS
+from npecat_sim.io.disk import is_full
 
 COMMANDS = {
     "simulate": "simulate",
@@ -15,6 +16,7 @@ COMMANDS = {
     "verify": "verify",
     "train": "train",
     "evaluate": "evaluate",
+    "inspect": "inspect",
     "catalog": "catalog",
     "compare": "compare",
     "inject": "inject",
@@ -51,13 +53,34 @@ def npecat() -> None:
     """Probabilistic catalogs of stars and galaxies from telescope images."""
 
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 and the number of the signal, as shells have it."""
+
+
 def main(command: click.Command = npecat) -> None:
-    """Run a command line; an NpecatError is printed as one line, with exit status 1."""
+    """Run a command line and exit.
+
+    The status is 0; 1 for an NpecatError; 2 for a wrong use of options, or a place that cannot be
+    written; 130 after Ctrl-C. Each but the first is told in one line.
+    """
     try:
-        command()
+        status = command(standalone_mode=False)  # a number after --help, or else None
     except NpecatError as error:
         print(f"npecat: {in_words_of_the_command_line(error)}", file=sys.stderr)
-        sys.exit(1)
+        status = error.status
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("npecat: interrupted", file=sys.stderr)
+        status = INTERRUPTED
+    except OSError as error:
+        if not is_full(error):
+            raise
+        print(f"npecat: {error.strerror}; free space or send the output elsewhere", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what Python writes there at its end
+        status = 1
+    sys.exit(status)
 
 
 def in_words_of_the_command_line(error: NpecatError) -> str:
@@ -70,6 +93,8 @@ def in_words_of_the_command_line(error: NpecatError) -> str:
 
 def simulate_command(error: StoreError) -> str:
     """The command that makes or completes the store that an error is about."""
+    from npecat_sim.model.streams import SPLITS  # NumPy, whose import Ctrl-C may interrupt
+
     folder = error.path.parent
     known = error.settings
     if known is None:

@@ -18,6 +18,7 @@ from npecat_eval.metrics.matching import Positions, match
 from npecat_sim.errors import NpecatError
 from npecat_sim.model.catalog import Catalog
 from npecat_sim.model.psf import Psf
+from npecat_sim.surveys.extraction import extract
 from npecat_sim.units import magnitude
 
 DETECTION_THRESHOLD = 0.8
@@ -199,10 +200,7 @@ def _extract(
         "filter_type": "conv",
         "segmentation_map": True,
     }
-    try:
-        found: tuple[np.ndarray, np.ndarray] = sep.extract(image, DETECTION_THRESHOLD, **options)
-    except Exception:  # the only type that SEP raises: more sub-objects than it has room for
-        found = sep.extract(image, DETECTION_THRESHOLD, deblend_nthresh=1, **options)
+    found: tuple[np.ndarray, np.ndarray] = extract(image, DETECTION_THRESHOLD, **options)
     return found
 
 

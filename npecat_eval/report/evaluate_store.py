@@ -17,6 +17,7 @@ from npecat_eval.pictures.examples import example_figure
 from npecat_eval.pictures.residuals import residual_figure
 from npecat_eval.report import metric_figures, tables
 from npecat_eval.report.html import write_report
+from npecat_sim.io.file_set import replacing_set
 from npecat_sim.store.reader import Batch, Store
 from npecat_train.model import TileModel
 
@@ -54,6 +55,9 @@ class Evaluation:
     def write(self, directory: Path | str) -> list[Path]:
         """Write tables, figures, examples and a report into a folder.
 
+        They replace those of an earlier evaluation when all are there; killed before, it leaves
+        the earlier ones as they are.
+
         Parameters
         ----------
         directory : Path or str
@@ -63,9 +67,18 @@ class Evaluation:
         -------
         list of Path
             The files. The examples show what the last method predicts.
+
+        Raises
+        ------
+        NpecatError
+            If a file cannot be written.
         """
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
+        with replacing_set(Path(directory)) as folder:
+            files = self._write(folder)
+        return [Path(directory, file.name) for file in files]
+
+    def _write(self, directory: Path) -> list[Path]:
+        """Write all files into a folder, one after the other."""
         written = tables.write(self.table, directory, settings=self.settings)
         drawn = metric_figures.draw(self.table, directory)
         method = list(self.predictions)[-1]

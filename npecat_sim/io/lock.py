@@ -19,6 +19,9 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.io.lease import leased
 from npecat_sim.io.storage import Location, writing
 
+MAX_HOLDER = 200
+"""Characters of a lock file that are shown; a host's name has at most 64."""
+
 
 class Lock(Protocol):
     """A lock that is held."""
@@ -30,8 +33,9 @@ class Lock(Protocol):
 def locked(store: Location) -> AbstractContextManager[Lock]:
     """Hold a store as its only writer for the time of a ``with`` block.
 
-    The lock file is ``train.lock`` beside ``train.zarr``. It stays behind empty: if it were
-    deleted, a waiting process could lock a file that no longer has a name.
+    The lock file is ``train.lock`` beside ``train.zarr``, or beside what a symbolic link of that
+    name leads to. It stays behind empty: if it were deleted, a waiting process could lock a file
+    that no longer has a name.
 
     Parameters
     ----------
@@ -48,10 +52,9 @@ def locked(store: Location) -> AbstractContextManager[Lock]:
     NpecatError
         On entry, if another process holds the lock; the message names the holder.
     """
-    path = store.with_suffix(".lock")
-    if isinstance(path, Path):
-        return _flocked(path, store)
-    return leased(path, store, identity=_identity())
+    if isinstance(store, Path):
+        return _flocked(Path(os.path.realpath(store)).with_suffix(".lock"), store)
+    return leased(store.with_suffix(".lock"), store, identity=_identity())
 
 
 class _KernelLock:
@@ -66,13 +69,13 @@ def _flocked(path: Path, store: Location) -> Iterator[Lock]:
     """Hold a local lock file; NpecatError, naming the holder, if another process holds it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        file = path.open("a+", encoding="utf-8", errors="replace")
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = " ".join(file.read(MAX_HOLDER).split()) or "another process"
             raise NpecatError(f"{store} is being written by {holder}; wait or stop it") from None
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):

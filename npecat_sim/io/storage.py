@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from upath import UPath
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.io.disk import is_full, to_disk
+from npecat_sim.io.leftovers import DAY, abandoned, mark
 
 Location = Path | UPath
 """A file or folder: a Path on this machine, a UPath at s3://bucket/key."""
@@ -22,6 +24,9 @@ PARTIAL = ".partial"
 
 REQUESTS_AT_ONCE = 32
 """Requests to an object store at the same time; each takes 10-50 ms, however small it is."""
+
+MAX_DEPTH = 32
+"""Maximum nesting of JSON that is read, eight times that of the metadata of a store."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -86,18 +91,30 @@ def reading(path: Location) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Location) -> Iterator[None]:
-    """Turn a failure to write to ``path`` into an NpecatError that names it and the fix."""
+    """Turn a failure to write to ``path`` into an NpecatError that names it and the fix.
+
+    On a full disk a library may raise anything, such as an error of zlib; what it hides tells.
+    """
     try:
         yield
-    except failures() as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    except NpecatError:
+        raise
+    except Exception as error:
+        full = is_full(error)
+        if not full and not isinstance(error, failures()):
+            raise
         fix = "free space and run the same command again" if full else "name another path"
-        raise NpecatError(f"{path}: cannot be written ({reason(error)}); {fix}") from error
+        why = os.strerror(errno.ENOSPC) if full else reason(error)
+        raise NpecatError(f"{path}: cannot be written ({why}); {fix}") from error
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``, which is renamed to ``path`` at the end of the block.
+
+    The new file is on the disk before the old one goes, also if the power fails. A symbolic link
+    stays, and the file that it leads to is replaced. What a killed process left of the same file
+    is removed.
 
     Parameters
     ----------
@@ -114,11 +131,26 @@ def replacing(path: Path) -> Iterator[Path]:
     NpecatError
         If the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    real = Path(os.path.realpath(path))
+    for old in abandoned(real.parent, f".{real.name}.", seconds=DAY):
+        with suppress(OSError):
+            old.unlink()
+    with _renaming(path) as partial:
+        yield partial
+
+
+@contextmanager
+def _renaming(path: Path) -> Iterator[Path]:
+    """As replacing, but leave what killed processes left: looking for it takes a listing."""
+    real = Path(os.path.realpath(path))
+    partial = real.with_name(f".{real.name}.{mark()}{PARTIAL}")
     try:
         with writing(path):
+            partial.unlink(missing_ok=True)  # left by a process that had the same number
             yield partial
-            partial.replace(path)
+            to_disk(partial)
+            partial.replace(real)
+            to_disk(real.parent)
     finally:
         with suppress(OSError):
             partial.unlink()
@@ -140,7 +172,7 @@ def write(path: Location, content: bytes) -> None:
         If the file cannot be written.
     """
     if isinstance(path, Path):
-        with replacing(path) as partial:
+        with _renaming(path) as partial:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_bytes(content)
     else:
@@ -151,6 +183,32 @@ def write(path: Location, content: bytes) -> None:
 def write_json(path: Location, content: Any) -> None:
     """Write JSON in one step; raises NpecatError if the file cannot be written."""
     write(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def parse_json(content: bytes | str) -> Any:
+    """The value of a JSON text that may be damaged or hostile.
+
+    Raises
+    ------
+    ValueError
+        If the text is not JSON, not UTF-8, or nested more than MAX_DEPTH deep.
+    """
+    too_deep = ValueError(f"JSON nested more than {MAX_DEPTH} deep")
+    try:
+        value = json.loads(content)
+    except RecursionError:
+        raise too_deep from None
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return value
+    raise too_deep
 
 
 def read(path: Location, *, start: int = 0, stop: int | None = None) -> bytes:

@@ -20,10 +20,10 @@ galaxies.
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from npecat_sim.model.psf import Psf
+from npecat_sim.render.jit import jit
 from npecat_sim.render.profiles import (
     DE_VAUCOULEURS_B,
     DE_VAUCOULEURS_CENTRE,
@@ -63,7 +63,7 @@ SHAPE = (
 
 # Of the fast-math options only the contraction of a * b + c is allowed: sums keep their order, so
 # results do not depend on threads or on the batch.
-_jit = numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
+_jit = jit(fastmath={"contract"})
 
 
 class Ellipse(NamedTuple):

@@ -1,13 +1,14 @@
 """From sources to what the telescope records: rate, noise, sky subtraction and SNR."""
 
-import numba
 import numpy as np
+
+from npecat_sim.render.jit import jit
 
 FOOTPRINT_LEVEL = 0.2
 """Share of a source's peak that a pixel of its footprint exceeds; see docs/log.md, SNR."""
 
 # Sums keep their order, so results do not depend on the batch or the machine's vector width.
-_jit = numba.njit(cache=True, error_model="numpy")
+_jit = jit()
 
 
 def observe(

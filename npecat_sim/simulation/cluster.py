@@ -1,15 +1,17 @@
 """Run tasks in processes of this machine or on an existing Dask cluster."""
 
 import logging
+import shutil
 import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import dask
 from distributed import CancelledError, Client, KilledWorker, LocalCluster, as_completed, get_worker
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.io.leftovers import abandoned, mark
 
 SETTINGS = {
     "distributed.worker.profile.enabled": False,
@@ -31,6 +34,9 @@ LOGGERS = ("distributed.client", "distributed.core", "tornado.application", "asy
 
 PACKAGES_OF_BYTES = ("npecat", "numpy", "galsim", "numba", "zarr")
 """Packages whose versions affect the bytes of a store."""
+
+SCRATCH = "npecat."
+"""Start of the name of a folder for Dask's scratch files; a killed process leaves one behind."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,11 @@ class Cluster:
                     "memory; run the same command again with fewer workers or threads"
                 ) from error
 
+    def check(self) -> None:
+        """Raise NpecatError if a given scheduler does not answer."""
+        if self.scheduler or self.scheduler_file:
+            self._connected().close()
+
     @contextmanager
     def _client(self, n_batches: int) -> Iterator[Client]:
         """A client of the cluster; local workers are at most as many as there are batches."""
@@ -114,17 +125,30 @@ class Cluster:
                 client.wait_for_workers(1)
                 yield client
             return
-        with tempfile.TemporaryDirectory() as scratch:
-            with _children_deaf_to_interrupts():
-                cluster = LocalCluster(
-                    n_workers=min(self.workers, n_batches),
-                    threads_per_worker=self.threads_per_worker,
-                    dashboard_address="127.0.0.1:0",
-                    local_directory=scratch,
-                    silence_logs="CRITICAL",
-                )
-            with cluster, Client(cluster) as client:
-                yield client
+        with ExitStack() as started:
+            with _interrupts_held_back():
+                cluster = started.enter_context(self._local(n_batches, started))
+            yield started.enter_context(Client(cluster))
+
+    def _local(self, n_batches: int, started: ExitStack) -> LocalCluster:
+        """Processes of this machine; NpecatError if they do not start."""
+        try:
+            for old in abandoned(Path(tempfile.gettempdir()), SCRATCH):
+                shutil.rmtree(old, ignore_errors=True)  # it may be another user's
+            folder = tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{mark()}.")
+            return LocalCluster(
+                n_workers=min(self.workers, n_batches),
+                threads_per_worker=self.threads_per_worker,
+                dashboard_address="127.0.0.1:0",
+                local_directory=started.enter_context(folder),
+                silence_logs="CRITICAL",
+            )
+        except (OSError, RuntimeError) as error:
+            raise NpecatError(
+                f"the worker processes do not start ({' '.join(str(error).split())}); run the "
+                "same command again, perhaps with fewer workers",
+                parameters=("workers",),
+            ) from error
 
     def _connected(self) -> Client:
         """A client of the given scheduler; NpecatError if it does not answer."""
@@ -173,13 +197,23 @@ def _carry(shared: Any) -> Any:
 
 
 @contextmanager
-def _children_deaf_to_interrupts() -> Iterator[None]:
-    """Let processes that are started within ignore Ctrl-C; the process that started them ends."""
+def _interrupts_held_back() -> Iterator[None]:
+    """Put off Ctrl-C until the end of the block.
+
+    Processes that are started within inherit that and never notice it; the process that started
+    them ends them.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals belong to the main thread
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # its start would let the signal through
+    arrived: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if arrived:
+            signal.raise_signal(signal.SIGINT)

@@ -240,6 +240,8 @@ def simulate(
     }
     with ExitStack() as held:
         locks = [held.enter_context(locked(path)) for path in wanted]
+        if overwrite:
+            cluster.check()  # before anything is deleted
         for path, settings in wanted.items():
             if overwrite:
                 store_writer.remove(path)

@@ -9,6 +9,7 @@ one step, to a folder or to an object store.
 import json
 import shutil
 import socket
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,7 +112,7 @@ def remove(path: Location) -> None:
     """Delete a store of any format version, if there is one.
 
     The manifest is deleted first and the root metadata last, so that an interruption leaves an
-    unfinished store.
+    unfinished store. A folder that a symbolic link leads to stays, empty.
 
     Raises
     ------
@@ -125,7 +126,10 @@ def remove(path: Location) -> None:
             storage.remove(path, names - {store.MANIFEST, manifest.METADATA})
             storage.remove(path, [manifest.METADATA])
             if isinstance(path, Path):
-                shutil.rmtree(path)
+                for folder in filter(Path.is_dir, path.iterdir()):  # all are empty
+                    shutil.rmtree(folder)
+                with suppress(OSError):  # a symbolic link or a mount
+                    path.rmdir()
 
 
 def write_chunk(path: Location, settings: StoreSettings, *, chunk: int, batch: store.Batch) -> None:

@@ -14,17 +14,16 @@ from typing import Literal
 
 import click
 import numpy as np
-import sep
 import torch
 
 from npecat_eval.baselines.sep import measure
 from npecat_eval.survey_catalog import catalog_survey_image
 from npecat_sim.model.prior import IMAGE_SIZE
-from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.surveys.extraction import extract
 from npecat_train.model import TileModel
 
 from ..cli import main
-from ..commands.options import CHECKPOINT_OPTION, image_options
+from ..commands.options import CHECKPOINT_OPTION, ImageFile, image_options
 from .simulate import peak_memory
 
 DETECT_THRESH = 1.5
@@ -57,16 +56,17 @@ def cut(array: np.ndarray, *, mode: Literal["constant", "edge"] = "constant") ->
 @image_options
 @CHECKPOINT_OPTION
 @click.option("--rounds", type=click.IntRange(min=1), default=3, help="Medians are printed.")
-def bench_catalog(image: SurveyImage, checkpoint: Path, rounds: int) -> None:
+def bench_catalog(image: ImageFile, checkpoint: Path, rounds: int) -> None:
     """Measure how long cataloging IMAGE takes, and SEP on the same image."""
-    noise = np.ascontiguousarray(np.sqrt(image.background / image.electrons_per_nmgy))
-    pieces, skies = cut(image.image), cut(image.background, mode="edge")
-    psfs = np.tile(image.psf.parameters, (len(pieces), 1))
-    electrons = np.full(len(pieces), image.electrons_per_nmgy)
+    sky = image.open()
+    noise = np.ascontiguousarray(np.sqrt(sky.background / sky.electrons_per_nmgy))
+    pieces, skies = cut(sky.image), cut(sky.background, mode="edge")
+    psfs = np.tile(sky.psf.parameters, (len(pieces), 1))
+    electrons = np.full(len(pieces), sky.electrons_per_nmgy)
 
     def npecat() -> int:
         """What ``npecat catalog`` does."""
-        found = catalog_survey_image(image, TileModel.load(checkpoint))
+        found = catalog_survey_image(sky, TileModel.load(checkpoint))
         with TemporaryDirectory() as folder:
             found.write(Path(folder) / "catalog.fits")
         return len(found)
@@ -77,7 +77,7 @@ def bench_catalog(image: SurveyImage, checkpoint: Path, rounds: int) -> None:
 
     def sep_detection() -> int:
         """SEP's detection alone."""
-        return len(sep.extract(image.image, DETECT_THRESH, err=noise))
+        return len(extract(sky.image, DETECT_THRESH, err=noise))
 
     methods: dict[str, Callable[[], int]] = {
         "npecat catalog": npecat,
@@ -93,8 +93,8 @@ def bench_catalog(image: SurveyImage, checkpoint: Path, rounds: int) -> None:
             start = time.perf_counter()
             found[name] = method()
             times[name].append(time.perf_counter() - start)
-    height, width = image.image.shape
-    click.echo(f"{image.name}: {height} x {width} pixels, {torch.get_num_threads()} threads")
+    height, width = sky.image.shape
+    click.echo(f"{sky.name}: {height} x {width} pixels, {torch.get_num_threads()} threads")
     own = float(np.median(times["npecat catalog"]))
     for name, taken in times.items():
         seconds = float(np.median(taken))

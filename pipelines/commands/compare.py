@@ -10,6 +10,7 @@ from npecat_eval.real_images.sdss_comparison import SKY_RADIUS, Comparison
 from npecat_eval.real_images.sdss_report import disagreements_text, draw_comparison, summary_text
 from npecat_eval.real_images.sdss_tables import LISTED_LIMIT, disagreements, joined, summary
 from npecat_eval.real_images.sky_catalog import read_catalog
+from npecat_sim.io.outputs import check_outputs
 
 from .options import FILE, PLOT_OPTION, TABLE_OPTION
 
@@ -23,18 +24,21 @@ def compare(catalog: Path, photoobj: Path, plot: Path | None, output: Path | Non
     """Compare a CATALOG with the PHOTOOBJ file of the same field.
 
     Both are matched on the sky, one to one. Completeness counts SDSS's sources that are not
-    blends of others, are resolved (THING_ID) and detected in r; a detection that "SDSS has not"
-    has no SDSS source of any status within 2 pixels.
+    blends of others, are resolved (THING_ID) and detected in the catalog's band; a detection
+    that "SDSS has not" has no SDSS source of any status within 2 pixels.
     """
-    comparison = Comparison.of(read_catalog(catalog), read_photoobj(photoobj))
+    found = read_catalog(catalog)
+    band = found.band
+    check_outputs({"plot": plot, "output": output}, {"CATALOG": catalog, "PHOTOOBJ": photoobj})
+    comparison = Comparison.of(found, read_photoobj(photoobj, band))
     click.echo(
         f"{len(comparison.catalog)} detections and {len(comparison.reference)} SDSS sources, "
         f"{len(comparison.match.truth)} pairs within {SKY_RADIUS:g} arcsec:\n"
     )
-    click.echo(summary_text(summary(comparison)))
+    click.echo(summary_text(summary(comparison), band=band))
     listed = disagreements(comparison)
-    click.echo(f"\n{len(listed)} disagreements brighter than r = {LISTED_LIMIT:g}:\n")
-    click.echo(disagreements_text(listed))
+    click.echo(f"\n{len(listed)} disagreements brighter than {band} = {LISTED_LIMIT:g}:\n")
+    click.echo(disagreements_text(listed, band=band))
     if plot:
         draw_comparison(comparison, plot)
         click.echo(f"\n  {plot}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.io.outputs import check_output_folder
 from npecat_sim.io.storage import Location
 from npecat_sim.simulation.field_priors import PRIORS
 from npecat_sim.store.reader import store_path
@@ -28,9 +29,11 @@ def evaluate(
     """Score every network of RUNS, SEP and the physical bound side by side on a test store."""
     if (test_prior is None) == (store is None):
         raise NpecatError("give either --test-prior or --store")
+    path = store or store_path(data / str(test_prior), "test")
+    name = test_prior or api.test_set_name(path)
+    check_output_folder("results", results / name, {"store": path})
     models = {name: api.load(path) for name, path in networks_of(runs, data).items()}
-    test = api.open_store(store or store_path(data / str(test_prior), "test"))
-    name = test_prior or api.test_set_name(test.path)
+    test = api.open_store(path)
     start = time.perf_counter()
     evaluation = api.evaluate(test, models, name=name, results=results)
     written = evaluation.write(results / name)

@@ -14,6 +14,7 @@ from npecat_sim.fields.sdss_statistics import (
     has_wing,
 )
 from npecat_sim.fields.table import FieldTable
+from npecat_sim.io.outputs import check_output_folder, check_outputs
 from npecat_sim.io.storage import replacing
 from npecat_sim.surveys.sdss.download import ARCHIVE, RERUN, download_fields
 from npecat_sim.surveys.sdss.fields import import_fields
@@ -43,6 +44,7 @@ def download(
     run: int, camcol: int, numbers: tuple[int, ...], rerun: int, out: Path, archive: str
 ) -> None:
     """Fetch the photoField file of a camera column and r-band frames from SDSS's archive."""
+    check_output_folder("out", out, {})
     for path in download_fields(
         out, run, camcol=camcol, fields=numbers, rerun=rerun, archive=archive
     ):
@@ -54,6 +56,7 @@ def download(
 @click.option("-o", "--output", "library", required=True, type=FILE, help="Library to write.")
 def import_(paths: tuple[Path, ...], library: Path) -> None:
     """Make a field library of SDSS's photoField-*.fits files and, if given, frame-r-* files."""
+    check_outputs({"output": library}, _named(paths))
     table = import_fields(paths)
     save_library(table, library)
     click.echo(f"{library}: {len(table):,} fields, {len(table.sky_maps):,} with a sky map")
@@ -65,8 +68,9 @@ def import_(paths: tuple[Path, ...], library: Path) -> None:
 @click.option("-o", "--output", "figure_path", type=FILE, help="PNG; default: beside the library.")
 def show(library: Path | None, figure_path: Path | None) -> None:
     """Summarise a library, by default the fields of prior many, and draw its FWHM and sky."""
-    table = load_library(library) if library else default_fields()
     figure_path = figure_path or (library or Path("fields")).with_suffix(".png")
+    check_outputs({"output": figure_path}, {"LIBRARY": library})
+    table = load_library(library) if library else default_fields()
     click.echo(summary(table))
     with replacing(figure_path) as partial:
         draw(table).savefig(partial, format="png", dpi=150)
@@ -78,11 +82,17 @@ def show(library: Path | None, figure_path: Path | None) -> None:
 @click.option("-o", "--output", "description", required=True, type=FILE, help="JSON to write.")
 def fit(paths: tuple[Path, ...], description: Path) -> None:
     """Describe the fields of photoField files statistically, as prior many draws them."""
+    check_outputs({"output": description}, _named(paths))
     table = import_fields(paths)
     text = description_text(fit_description(table))
     with replacing(description) as partial:
         partial.write_text(text)
     click.echo(f"{description}: {len(table):,} fields described in {len(text) / 1e3:.1f} kB")
+
+
+def _named(paths: tuple[Path, ...]) -> dict[str, Path]:
+    """The files of the argument PATHS, by a name for each."""
+    return {f"number {number} of PATHS": path for number, path in enumerate(paths, start=1)}
 
 
 def columns_of(table: FieldTable) -> list[tuple[str, np.ndarray]]:

@@ -6,6 +6,7 @@ import click
 
 from npecat_eval.pictures.contact_sheet import contact_sheet
 from npecat_eval.pictures.style import check_picture
+from npecat_sim.io.outputs import check_outputs
 from npecat_sim.io.storage import Location
 from npecat_sim.store.reader import Store
 
@@ -28,6 +29,7 @@ def show(path: Location, n_images: int, picture: Path | None) -> None:
         beside = path.absolute() if isinstance(path, Path) else Path(path.name)
         picture = beside.with_suffix(".png")
     check_picture(picture)
+    check_outputs({"output": picture}, {"STORE": path})
     store = Store(path)
     contact_sheet(store.batch(slice(0, n_images)), picture)
     click.echo(f"{min(n_images, len(store))} of {len(store):,} images: {picture}")

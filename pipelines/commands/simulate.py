@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from npecat_sim.io.outputs import check_output_folder
 from npecat_sim.io.storage import Location
 from npecat_sim.model.prior import MAX_DENSITY, PAPER_PRIOR
 from npecat_sim.model.psf_irregularity import MAX_IRREGULARITY
@@ -72,6 +73,7 @@ def simulate(
     out: Location | None,
 ) -> None:
     """Simulate images with their catalogs into chunked Zarr stores."""
+    check_output_folder("out", out or Path("data", prior), {"fields": fields})
     start = time.perf_counter()
     paths = api.simulate(
         prior,

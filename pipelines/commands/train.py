@@ -10,6 +10,7 @@ import click
 import torch
 
 from npecat_sim.errors import NpecatError, StoreError
+from npecat_sim.io.outputs import check_output_folder
 from npecat_sim.io.storage import Location
 from npecat_train.checkpoint import BEST
 from npecat_train.data.cache import CACHES
@@ -95,6 +96,8 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 8 -m npecat train ...
     """
+    if not dry_run:
+        check_output_folder("runs", runs / variant, {})
     with joined() as (team, device), naming_crowded_images(variant, first):
         job = TrainingJob.of(
             variant,

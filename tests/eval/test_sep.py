@@ -12,6 +12,7 @@ from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.catalog import Catalog
 from npecat_sim.model.prior import CatalogPrior
 from npecat_sim.render.galsim_renderer import draw_sources
+from npecat_sim.surveys.extraction import extract
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
 
 SIZE = 80
@@ -233,3 +234,13 @@ def test_tuning_needs_sources():
     truth = CatalogPrior().draw(1, "validation", indices=range(2))
     with pytest.raises(NpecatError, match="too few"):
         best_class_threshold(measure(*conditions(images)), truth)
+
+
+def test_a_crowded_image_fills_no_buffer():
+    """All of its pixels are above the threshold: more than SEP has room for by default."""
+    y, x = np.indices((600, 600))
+    image = 10.0 + np.sin(x / 2) ** 2 * np.sin(y / 2) ** 2
+    sep.set_extract_pixstack(300_000)
+    with pytest.raises(Exception, match="internal pixel buffer full"):
+        sep.extract(image, 1.5, err=1.0)
+    assert len(extract(image, 1.5, err=1.0)) >= 1

@@ -17,6 +17,7 @@ from npecat_eval.pictures.examples import example_figure
 from npecat_eval.pictures.style import COLOURS
 from npecat_eval.report import metric_figures as figures
 from npecat_eval.report import tables
+from npecat_eval.report.evaluate_store import Evaluation
 from npecat_eval.report.metric_panels import MIN_IMAGES, SELECTIONS
 from npecat_eval.report.wide_tables import TITLES, cell
 from npecat_sim.fields.table import SINGLE_FIELD
@@ -107,6 +108,17 @@ def test_written_table_is_the_same_on_rerun(table, tmp_path):
     assert first == written_bytes(
         tables.write(table, tmp_path, settings=SETTINGS)
     )  # over the old files
+
+
+def test_an_evaluation_that_fails_half_way_leaves_the_old_one_whole(truth, table, tmp_path):
+    """Tables and figures are done when the picture of the examples fails: there are none."""
+    old = [tmp_path / name for name in ("metrics.md", "f1_one.png", "report.html")]
+    for path in old:
+        path.write_text("old")
+    evaluation = Evaluation(table, SETTINGS, {"SEP": Prediction(noisy(truth, 1, 0.7))}, None)
+    with pytest.raises(AttributeError, match="NoneType"):
+        evaluation.write(tmp_path)
+    assert written_bytes(list(tmp_path.iterdir())) == {path.name: b"old" for path in old}
 
 
 def test_wide_tables_have_every_number(table):

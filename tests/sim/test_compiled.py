@@ -1,6 +1,9 @@
 """The compiled renderer against GalSim at render.EXACT, and render's shortcuts against GalSim."""
 
+from typing import Any
+
 import galsim
+import numba
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -12,6 +15,7 @@ from npecat_sim.model.prior import IMAGE_SIZE, CatalogPrior
 from npecat_sim.model.psf import Psf
 from npecat_sim.render import compiled
 from npecat_sim.render import galsim_renderer as render
+from npecat_sim.render.jit import jit
 from npecat_sim.units import PIXEL_SCALE
 
 TYPICAL = SINGLE_FIELD.psf_of(0)
@@ -159,3 +163,12 @@ def test_render_refuses_a_huge_fft():
     small = render.FAST.withParams(maximum_fft_size=64)
     with pytest.raises(galsim.GalSimFFTSizeError):
         render.draw_sources(source_table({}), TYPICAL, IMAGE_SIZE, small)
+
+
+def test_code_is_compiled_where_numba_has_no_folder_for_its_cache():
+    """As in an installation that is read-only, of a user who has no home: a file in no folder."""
+    names: dict[str, Any] = {}
+    exec(compile("def half(x): return x / 2", "<nowhere>", "exec"), names)
+    with pytest.raises(RuntimeError, match="no locator available"):
+        numba.njit(cache=True)(names["half"])
+    assert jit()(names["half"])(3) == 1.5
