@@ -1,18 +1,23 @@
 """The settings that a run and its checkpoints share: they decide what a training run computes."""
 
 import json
+import reprlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.io.plain import from_plain
 from npecat_train.network.encoding import Encoding
 from npecat_train.network.inputs import N_PIXEL_MAPS, Standardisation, n_tile_maps
 from npecat_train.network.tile_network import NetworkSize, TileNetwork
 from npecat_train.posterior.tile_posterior import initial_outputs
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the format of checkpoints and of the settings in them."""
+
+WITHOUT_DIGEST = 3
+"""Version that differs in one thing: its checkpoints hold no digest. They are read, too."""
 
 VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
 """Prior of the training store of each variant (section 7 of the paper)."""
@@ -89,13 +94,13 @@ class RunSettings:
         return content
 
     @classmethod
-    def from_json(cls, content: dict[str, Any], where: Path) -> "RunSettings":
+    def from_json(cls, content: Any, where: Path) -> "RunSettings":
         """Return the settings that to_json turned into plain types.
 
         Parameters
         ----------
         content : dict
-            What to_json returned.
+            What to_json returned, of any version that is read.
         where : Path
             The file that the content is from, for errors.
 
@@ -104,25 +109,17 @@ class RunSettings:
         NpecatError
             If the content is damaged, or of another format version or encoding.
         """
-        version = content.get("format_version")
-        if version != FORMAT_VERSION:
-            raise NpecatError(
-                f"{where} is of checkpoint format {version}, this npecat reads {FORMAT_VERSION}; "
-                "train it again"
-            )
         try:
-            nested = {
-                "encoding": Encoding(**_with_tuples(content["encoding"])),
-                "standardisation": Standardisation(**_with_tuples(content["standardisation"])),
-                "network": NetworkSize(**_with_tuples(content["network"])),
-            }
-            settings = cls(**{**content, **nested})
+            version = content["format_version"]
+            if version not in (FORMAT_VERSION, WITHOUT_DIGEST):
+                raise NpecatError(
+                    f"{where} is of checkpoint format {reprlib.repr(version)}, this npecat reads "
+                    f"{FORMAT_VERSION}; train it again"
+                )
+            settings = from_plain(cls, {**content, "format_version": FORMAT_VERSION})
+            if settings.variant not in VARIANTS:
+                raise ValueError(f"variant is {reprlib.repr(settings.variant)}")
         except (KeyError, TypeError, ValueError) as error:
             raise NpecatError(f"{where} has damaged settings ({error}); train it again") from error
         settings.encoding.refuse_old(where)
         return settings
-
-
-def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
-    """Put tuples, as frozen dataclasses hold them, in the place of JSON's lists."""
-    return {n: tuple(v) if isinstance(v, list) else v for n, v in content.items()}

@@ -2,9 +2,10 @@
 
 HDU 0: NPECAT = 'fields', FORMAT, SKYMAPS (the number of maps). HDU 1: table FIELDS, one row per
 field. Then two images per sky map: its grid, with RUN, CAMCOL, FIELD, Y0, X0 and STEP, and its
-calibration vector (see table.SkyMap).
+calibration vector (see table.SkyMap). Every HDU has CHECKSUM and DATASUM.
 """
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,16 @@ from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import IDENTITY, SCALARS, FieldTable, SkyMap
+from npecat_sim.io.checksums import add_checksums, check_checksums
 from npecat_sim.io.fits import column, data_at, open_fits
 from npecat_sim.io.storage import replacing
 from npecat_sim.model.psf import PARAMETERS
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout."""
+
+WITHOUT_CHECKSUMS = 1
+"""Version that differs in one thing: it has no checksums. It is read, too."""
 
 PSF_UNITS = dict(zip(PARAMETERS, ("pixel", "pixel", "pixel", None, None, None), strict=True))
 """Column of a PSF parameter -> its unit."""
@@ -30,6 +35,8 @@ SCALAR_UNITS = dict(
     )
 )
 """Column of a FieldTable's scalar -> its unit."""
+
+log = logging.getLogger(__name__)
 
 REMAKE = "make it again with: npecat fields import photoField-*.fits -o LIBRARY"
 """What to do about a bad library, for error messages."""
@@ -79,8 +86,10 @@ def save_library(table: FieldTable, path: Path) -> None:
         calibration = fits.ImageHDU(sky_map.calibration.astype(np.float32), name="CALIBRATION")
         calibration.header["BUNIT"] = "nmgy/count"
         hdus += [grid, calibration]
+    library = fits.HDUList(hdus)
+    add_checksums(library)
     with replacing(path) as partial:
-        fits.HDUList(hdus).writeto(partial, overwrite=True)
+        library.writeto(partial, overwrite=True)
 
 
 def load_library(path: Path) -> FieldTable:
@@ -99,8 +108,8 @@ def load_library(path: Path) -> FieldTable:
     Raises
     ------
     NpecatError
-        If the file is missing, incomplete, of another kind or unphysical; the message names the
-        file, the row, the column and the fix.
+        If the file is missing, incomplete, changed since it was written, of another kind or
+        unphysical; the message names the file, the row, the column and the fix.
     """
     if not Path(path).is_file():
         raise NpecatError(f"{path}: there is no such field library; {REMAKE}")
@@ -108,7 +117,11 @@ def load_library(path: Path) -> FieldTable:
         header = hdus[0].header
         if header.get("NPECAT") != "fields":
             raise NpecatError("this is no field library")
-        if header.get("FORMAT") != FORMAT:
+        if header.get("FORMAT") == WITHOUT_CHECKSUMS:
+            log.warning("%s has no checksums: damage is not noticed; %s", path, REMAKE)
+        elif header.get("FORMAT") == FORMAT:
+            check_checksums(hdus, required=True)
+        else:
             raise NpecatError(f"FORMAT is {header.get('FORMAT')}, this npecat reads {FORMAT}")
         fields = data_at(hdus, 1, kind=fits.BinTableHDU)
         identity = identities(fields)
@@ -157,7 +170,7 @@ def identities(table: fits.FITS_rec) -> np.ndarray:
     Raises
     ------
     NpecatError
-        If a column is missing or of another type.
+        If a column is missing, of another type, or holds a number that does not fit in int32.
     """
     return np.stack([column(table, name, dtype=np.int32) for name in IDENTITY], axis=1)
 

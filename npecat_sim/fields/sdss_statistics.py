@@ -19,6 +19,7 @@ from scipy import special, stats
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import SCALARS, FieldTable
+from npecat_sim.io.storage import parse_json
 from npecat_sim.model.psf import PARAMETERS, RADII, Psf
 
 VARIABLES = (*PARAMETERS, *SCALARS)
@@ -76,7 +77,10 @@ def held_out_fields() -> FieldTable:
 def embedded_description() -> dict[str, Any]:
     """The description of SDSS's fields that comes with the package."""
     file = resources.files("npecat_sim.fields") / "sdss_fields.json"
-    description: dict[str, Any] = json.loads(file.read_text())
+    try:
+        description: dict[str, Any] = parse_json(file.read_bytes())
+    except ValueError as error:
+        raise NpecatError(f"{file} is damaged ({error}); install npecat again") from error
     return description
 
 

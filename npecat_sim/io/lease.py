@@ -122,7 +122,7 @@ class Lease:
         except OSError:
             about = self._path.fs.info(self._path.path)
             held = storage.read(self._path)
-            if self._token not in held.decode():
+            if self._token.encode() not in held:
                 self._lost = f"was taken over by {_holder(held) or 'another process'}"
             self._etag = about["ETag"]  # the answer to an earlier renewal may have been lost
         else:
@@ -167,7 +167,7 @@ def leased(path: UPath, store: Location, *, identity: str) -> Iterator[Lease]:
 def _holder(content: bytes) -> str:
     """Who holds the lease by the content of its object; "" where that is unreadable."""
     try:
-        holder: str = json.loads(content)["holder"]
+        holder: str = storage.parse_json(content)["holder"]
         return holder
     except (ValueError, LookupError, TypeError):
         return ""

@@ -1,23 +1,25 @@
-"""Record who made a store, when and with what, in a JSON file beside the store, never inside.
+"""Record when and with what a store was made, in a JSON file beside the store, never inside.
 
-Stores with the same settings are equal byte for byte, whoever makes them; this file differs.
+Stores with the same settings are equal byte for byte, whoever makes them; this file differs. It
+holds no name of a user or a machine, and no command line, which may hold a password.
 """
 
-import getpass
-import json
-import os
+import logging
 import platform
-import shlex
-import socket
-import sys
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
-from npecat_sim.io.storage import Location, write_json
+from npecat_sim.io import storage
+from npecat_sim.io.storage import Location
 from npecat_sim.simulation.cluster import Cluster, versions
+
+log = logging.getLogger(__name__)
 
 
 def provenance_path(store: Location) -> Location:
@@ -40,28 +42,45 @@ def recorded(store: Location, cluster: Cluster, *, new: bool) -> Iterator[None]:
         dropped.
     """
     path = provenance_path(store)
-    runs = [] if new or not path.exists() else json.loads(path.read_text())["runs"]
+    runs = [] if new else _earlier_runs(path)
     run = {
-        "user": _user(),
-        "host": socket.gethostname(),
-        "command": shlex.join(sys.orig_argv),
         "versions": {"python": platform.python_version(), "dask": version("dask"), **versions()},
-        "cluster": asdict(cluster),
+        "cluster": asdict(cluster) | _place(cluster),
         "start": _now(),
         "end": None,
     }
-    write_json(path, {"store": store.name, "runs": [*runs, run]})
+    storage.write_json(path, {"store": store.name, "runs": [*runs, run]})
     yield
     run["end"] = _now()
-    write_json(path, {"store": store.name, "runs": [*runs, run]})
+    storage.write_json(path, {"store": store.name, "runs": [*runs, run]})
 
 
-def _user() -> str:
-    """Name of the user, or the number of a user without a name."""
+def _earlier_runs(path: Location) -> list[Any]:
+    """The runs on record. A damaged file is kept under another name, since it blocks no run."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in some containers
-        return str(os.getuid())
+        with storage.reading(path):
+            content = storage.read(path)
+    except OSError:  # there is none; for other failures see storage.reading
+        return []
+    try:
+        runs = storage.parse_json(content)["runs"]
+        if isinstance(runs, list):
+            return runs
+    except (ValueError, LookupError, TypeError):
+        pass
+    aside = path.with_suffix(".damaged.json")
+    storage.write(aside, content)
+    log.warning("%s is damaged: it is kept as %s, and the record begins anew", path, aside.name)
+    return []
+
+
+def _place(cluster: Cluster) -> dict[str, str | None]:
+    """Where the workers of a cluster are, without name and password, and without folders."""
+    address, file = cluster.scheduler, cluster.scheduler_file
+    return {
+        "scheduler": address and re.sub(r"^(\w+://)?.*@", r"\1", address).partition("?")[0],
+        "scheduler_file": file and Path(file).name,
+    }
 
 
 def _now() -> str:

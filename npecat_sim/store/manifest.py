@@ -69,7 +69,8 @@ def read(path: Location) -> Files | None:
     try:
         with storage.reading(path):
             content = storage.read(path)
-        files = {name: Fingerprint(*row) for name, row in json.loads(content)["files"].items()}
+        listed = storage.parse_json(content)["files"]
+        files = {name: Fingerprint(*row) for name, row in listed.items()}
         return files if content == _content(files) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None

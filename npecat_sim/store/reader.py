@@ -6,7 +6,8 @@ detects every file that is missing, cut short or exchanged. A flipped bit inside
 by the CRC-32C when the chunk is read, and by verify.py beforehand.
 """
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,9 @@ from npecat_sim.store.settings import StoreSettings
 
 MANIFEST = "manifest.json"
 """Name of the manifest in the folder of a store."""
+
+DAMAGED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What Zarr raises where a checksum or metadata is wrong."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,8 @@ def attributes(path: Location) -> dict[str, Any]:
     version = found["format_version"]
     if version != schema.FORMAT_VERSION:
         raise StoreError(
-            f"{path} is of store format {version}, and this npecat reads {schema.FORMAT_VERSION}; "
-            "delete it and simulate it again",
+            f"{path} is of store format {version!r}, and this npecat reads "
+            f"{schema.FORMAT_VERSION}; delete it and simulate it again",
             path=path,
         )
     return found
@@ -180,7 +184,7 @@ def settings(path: Location) -> StoreSettings:
 def _attributes(path: Location, metadata: bytes) -> dict[str, Any]:
     """The attributes in the root metadata of a store of any version."""
     try:
-        attributes: dict[str, Any] = json.loads(metadata)["attributes"]
+        attributes: dict[str, Any] = storage.parse_json(metadata)["attributes"]
         is_ours = attributes["format"] == schema.FORMAT and "format_version" in attributes
     except (ValueError, LookupError, TypeError):
         is_ours = False
@@ -275,20 +279,27 @@ class Contents:
         """
         if name not in schema.NAMES:
             raise NpecatError(f"{self.path} has no array {name}; it has {', '.join(schema.NAMES)}")
+        with self._reading(name):
+            return np.asarray(self._group[name][images])  # type: ignore[index]
+
+    def about(self, name: str) -> dict[str, str]:
+        """Unit and description of an array; raises StoreError if it is damaged."""
+        with self._reading(name):
+            return dict(self._group[name].attrs)  # type: ignore[arg-type]
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Turn a failure to read an array into a StoreError."""
         try:
             with storage.reading(self.path):
-                return np.asarray(self._group[name][images])  # type: ignore[index]
-        except (ValueError, KeyError, TypeError) as error:  # a checksum, or metadata, is wrong
+                yield
+        except DAMAGED as error:
             raise StoreError(
-                f"{self.path}: array {name} is damaged ({error}); delete the store and simulate "
-                "it again",
+                f"{self.path}: array {name} is damaged ({' '.join(str(error).split())[:200]}); "
+                "delete the store and simulate it again",
                 path=self.path,
                 settings=self.settings.to_json(),
             ) from error
-
-    def about(self, name: str) -> dict[str, str]:
-        """Unit and description of an array."""
-        return dict(self._group[name].attrs)  # type: ignore[arg-type]
 
     def catalog(self, images: slice = slice(None)) -> Catalog:
         """The true catalog of the images."""

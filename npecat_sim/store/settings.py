@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any, Self
 
 from npecat_sim.fields.table import FieldTable
+from npecat_sim.io.plain import from_plain
 from npecat_sim.model.prior import IMAGE_SIZE, PAPER_PRIOR, CatalogPrior
 from npecat_sim.store import schema
 from npecat_sim.units import PIXEL_SCALE
@@ -114,7 +115,10 @@ class StoreSettings:
             if type(value) is not type(minimum) or value < minimum:
                 raise ValueError(f"{name} is {value!r}")
         known = {one.name for one in fields(cls)}
-        return cls(**{name: value for name, value in attributes.items() if name in known})
+        made = from_plain(cls, {name: one for name, one in attributes.items() if name in known})
+        if made.n_images > MAX_CHUNKS * made.images_per_chunk:
+            raise ValueError(f"n_images is {made.n_images}, of more than {MAX_CHUNKS:,} chunks")
+        return made
 
 
 MINIMUM: dict[str, Any] = {
@@ -130,6 +134,9 @@ MINIMUM: dict[str, Any] = {
     "n_fields": 1,
 }
 """Settings that every store has, each with its minimum value, which also gives its type."""
+
+MAX_CHUNKS = 1_000_000
+"""Maximum number of chunks of a store that is read: 5e8 images, 26 TB, in chunks of 500."""
 
 
 def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

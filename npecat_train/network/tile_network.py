@@ -37,6 +37,11 @@ class NetworkSize:
         Number of bottlenecks of each C3 module.
     dilations : tuple of int
         Of the 3 x 3 convolutions of each C3 module.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive, or a part of the network is missing.
     """
 
     pixel_channels: tuple[int, ...]
@@ -45,6 +50,14 @@ class NetworkSize:
     hidden_channels: int
     bottlenecks: tuple[int, ...]
     dilations: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        of_modules = (*self.bottlenecks, *self.dilations)
+        widths = (*self.pixel_channels, *self.half_channels, self.channels, self.hidden_channels)
+        if min(widths + of_modules) < 1:
+            raise ValueError("a width, depth or dilation of the network is not positive")
+        if not self.pixel_channels or not 0 < len(self.bottlenecks) == len(self.dilations):
+            raise ValueError("a part of the network is missing")
 
     @property
     def n_blocks(self) -> int:

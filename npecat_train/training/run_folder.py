@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.io.plain import from_plain
 from npecat_sim.io.storage import write_json
 from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, SETTINGS
@@ -210,7 +211,7 @@ class Run:
                     parameters=("runs",),
                 )
         with checkpoint.fitting(path):
-            self.state = State(**state)
+            self.state = from_plain(State, state)
             self._smooth.copy_(tensors["loss.smooth"])
             self._epoch_sum.copy_(tensors["loss.epoch_sum"])
             self.learner.load(tensors)

@@ -3,7 +3,7 @@
 Convolutions, which are nearly all of the weights, are rounded to float16; batch norms and the last
 convolution keep float32. On sources of an SDSS frame this moves positions by at most 0.003 of their
 standard deviations, log fluxes by 0.002 of theirs and logits by 0.003 (see docs/log.md, weights in
-16 bits). Every command loads the result as it loads a checkpoint, and checks the digest beside it.
+16 bits). Every command loads the result as it loads a checkpoint.
 """
 
 from pathlib import Path
@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.io import storage as files
 from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST
 from npecat_train.model import TileModel
-from npecat_train.weights import DEFAULT_WEIGHTS, digest, digest_path
+from npecat_train.weights import DEFAULT_WEIGHTS
 
 from ..cli import main
 from ..commands.options import FILE, FOLDER
@@ -36,7 +35,7 @@ def rounded(name: str, tensor: Tensor) -> Tensor:
 @click.argument("run", type=FOLDER)
 @click.option("-o", "--output", type=FILE, default=DEFAULT_WEIGHTS, help="Weights to write.")
 def export_weights(run: Path, output: Path) -> None:
-    """Write the best weights of the folder RUN in 16 bits, and their digest beside them."""
+    """Write the best weights of the folder RUN in 16 bits."""
     tensors, settings, state = checkpoint.load(run / BEST)
     small = {name: rounded(name, tensor) for name, tensor in tensors.items()}
     size = sum(tensor.nbytes for tensor in small.values())
@@ -46,10 +45,8 @@ def export_weights(run: Path, output: Path) -> None:
             "train a smaller network",
             parameters=("network",),
         )
-    digest_path(output).unlink(missing_ok=True)  # that of the weights before
     checkpoint.save(output, small, settings=settings, state=state)
     TileModel.load(output)
-    files.write(digest_path(output), f"{digest(output)}  {output.name}\n".encode())
     click.echo(f"{output}: {output.stat().st_size / 1e6:.2f} MB, {settings.variant}")
 
 

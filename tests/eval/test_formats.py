@@ -15,7 +15,15 @@ from npecat_eval.catalog import formats as catalog_files
 from npecat_eval.catalog.flags import SourceFlag, source_flags
 from npecat_eval.catalog.formats import FORMATS, write_table
 from npecat_eval.catalog.reading import ImageReading
-from npecat_eval.catalog.table import CATALOG, DRAWS, catalog_table, draws_table, provenance
+from npecat_eval.catalog.saturated import SaturatedStars
+from npecat_eval.catalog.table import (
+    catalog_columns,
+    catalog_table,
+    draws_columns,
+    draws_table,
+    provenance,
+)
+from npecat_eval.survey_catalog import SurveyCatalog
 from npecat_sim.errors import NpecatError
 from npecat_sim.surveys.image import PixelFlag
 from tests.helpers.survey_images import random_model, survey_image
@@ -49,7 +57,7 @@ def table(image, reading):
 
 def test_columns_hold_the_posterior_and_the_place_on_the_sky(table, image, reading):
     found = reading.catalog()
-    assert table.colnames == [column.name for column in CATALOG] and len(table) > 30
+    assert table.colnames == [column.name for column in catalog_columns("r")] and len(table) > 30
     place = SkyCoord(table["ra"], table["dec"])
     x, y = image.wcs.world_to_pixel(place)
     assert x == pytest.approx(table["x"].data, abs=1e-6)
@@ -71,7 +79,7 @@ def test_table_is_read_back_as_it_was_without_a_warning(table, tmp_path, suffix)
     back = Table.read(path, format=READERS[suffix])
     for name in table.colnames:
         assert np.array_equal(back[name], table[name]), name
-    for column in CATALOG:
+    for column in catalog_columns("r"):
         if column.unit == "nmgy" and suffix in (".fits", ".vot", ".xml"):
             twin = back[f"{column.name}_njy"]
             assert twin.unit == units.nJy and "nanomaggies" in _description(path, column.name)
@@ -129,15 +137,31 @@ def test_regions_mark_each_source_where_it_is(reading, image, tmp_path, on_sky):
 
 def test_draws_are_a_table_too(reading, image, tmp_path):
     draws = draws_table(reading.draws(20, seed=0), image, about={"SEED": 0})
-    assert draws.colnames == [column.name for column in DRAWS] and set(draws["draw"]) == {
-        *range(20)
-    }
+    assert draws.colnames == [column.name for column in draws_columns("r")] and set(
+        draws["draw"]
+    ) == {*range(20)}
     for suffix, reader in READERS.items():
         write_table(draws, tmp_path / f"draws{suffix}")
         back = Table.read(tmp_path / f"draws{suffix}", format=reader)
         assert len(back) == len(draws) and np.array_equal(back["source"], draws["source"])
         galaxies = np.asarray(back["is_galaxy"]).astype(str) == "True"
         assert np.array_equal(galaxies, draws["is_galaxy"]), suffix
+
+
+def test_columns_bear_the_band(reading, image, tmp_path):
+    other = replace(image, band="i")
+    about = provenance(other, random_model())
+    catalog = SurveyCatalog(other, reading, SaturatedStars.of(other), about)
+    of_r = catalog_table(reading.catalog(), image, about={})
+    names = [name.replace("flux_r", "flux_i").replace("mag_r", "mag_i") for name in of_r.colnames]
+    assert catalog.rows.colnames == names and catalog.rows.meta["BAND"] == "i"
+    assert catalog.rows["flux_i"].tolist() == of_r["flux_r"].tolist()
+    assert "flux_i_q84" in catalog.rows["flux_i_sigma"].description
+    assert {"flux_i", "mag_i"} <= set(catalog.draws(2).colnames)
+    assert catalog.table["mag_i"].info.format == ".3f"
+    catalog.write(tmp_path / "catalog.reg")
+    last = (tmp_path / "catalog.reg").read_text().splitlines()[-1]
+    assert last.endswith(f"text={{{of_r['mag_r'][-1]:.2f}}}")
 
 
 def test_catalog_without_sources_is_a_table_of_no_rows(image, tmp_path):

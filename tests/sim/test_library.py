@@ -13,7 +13,9 @@ from npecat_sim.fields import library
 from npecat_sim.fields.library import load_library, save_library
 from npecat_sim.fields.sdss_statistics import default_fields, draw_fields
 from npecat_sim.fields.table import SCALARS, FieldTable
+from npecat_sim.io.checksums import add_checksums
 from npecat_sim.surveys.sdss.fields import import_fields
+from tests.helpers.bit_flips import flip_bits
 from tests.helpers.survey_files import (
     N_FIELDS,
     frame_data,
@@ -116,6 +118,7 @@ def spoiled(folder: Path, spoil) -> str:
     save_library(imported(folder), path)
     with fits.open(path, mode="update") as hdus:
         spoil(hdus)
+        add_checksums(hdus)
     return refusal(path)
 
 
@@ -158,17 +161,45 @@ def set_pixel(index, value):
         ),
         (set_pixel(2, np.nan), "row 1, sky map: grid[0, 4] is nan"),
         (set_pixel(3, -1), "row 1, sky map: calibration[4] is -1"),
+        (lambda hdus: hdus[1].columns.change_name("FWHM", "SEEING"), "column FWHM is missing"),
     ],
 )
 def test_spoiled_libraries_are_refused(tmp_path, spoil, named):
     assert named in spoiled(tmp_path, spoil)
 
 
-def test_a_missing_column_is_refused(tmp_path):
+@pytest.mark.parametrize("make", [imported, lambda folder: draw_fields(40, 0)])
+def test_every_flipped_bit_is_refused_or_changes_nothing(tmp_path, make):
+    """A flip in the blanks behind a header, or in the zeros behind data, changes nothing."""
+    path = tmp_path / "library.fits"
+    save_library(make(tmp_path), path)
+    before, n_refused = load_library(path).digest, 0
+    for _ in flip_bits(path, 150):
+        try:
+            assert load_library(path).digest == before
+        except NpecatError as error:
+            n_refused += 1
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+    assert n_refused > 100
+
+
+@pytest.mark.parametrize("name", [b"CHECKSUM", b"DATASUM "])
+def test_a_library_without_a_checksum_is_refused(tmp_path, name):
     path = tmp_path / "library.fits"
     save_library(draw_fields(3, 0), path)
-    path.write_bytes(path.read_bytes().replace(b"'FWHM    '", b"'SEEING  '"))
-    assert "column FWHM is missing" in refusal(path)
+    path.write_bytes(path.read_bytes().replace(name + b"=", name[:-1] + b"X="))
+    assert "CHECKSUM" in refusal(path)
+
+
+def test_a_library_of_an_earlier_npecat_is_read_with_one_warning(tmp_path, caplog, monkeypatch):
+    path = tmp_path / "library.fits"
+    monkeypatch.setattr(library, "add_checksums", lambda hdus: None)
+    monkeypatch.setattr(library, "FORMAT", 1)
+    table = imported(tmp_path)
+    save_library(table, path)
+    monkeypatch.undo()
+    assert_same(table, load_library(path))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_libraries_cut_short_and_other_files_are_refused(tmp_path):

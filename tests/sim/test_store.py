@@ -115,3 +115,58 @@ def test_digest_names_the_content(whole, tmp_path):
         opened(whole).digest
         != opened(write_store(tmp_path / "b", "test", 50, seed=1, images_per_chunk=20)).digest
     )
+
+
+DEEP = (b"[" * 100_000, b'{"a":' * 600 + b"1" + b"}" * 600, b"\xff\xfe", b"")
+"""JSON that no parser follows, that one follows and nobody can print, and what is no JSON."""
+
+
+@pytest.mark.parametrize("content", DEEP)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("zarr.json", "is not an npecat store"),
+        ("manifest.json", "manifest.json is damaged"),
+        ("images/zarr.json", "images/zarr.json is cut short|images/zarr.json is too long"),
+    ],
+)
+def test_deep_json_is_refused_in_one_line(copy, name, message, content):
+    (copy / name).write_bytes(content)
+    with pytest.raises(NpecatError, match=message) as error:
+        opened(copy)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", DEEP)
+def test_damaged_array_of_an_unfinished_store_is_refused_in_one_line(copy, content):
+    (copy / store.MANIFEST).unlink()
+    (copy / "images/zarr.json").write_bytes(content)
+    unfinished = store.Contents(copy)
+    for read in (unfinished.array, unfinished.about):
+        with pytest.raises(NpecatError, match="array images is damaged") as error:
+            read("images")
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_images", 10**18),
+        ("n_images", True),
+        ("images_per_chunk", -1),
+        ("seed", 10**30),
+        ("catalog_prior", None),
+        ("pixel_scale_arcsec", "wide"),
+        ("n_sky_maps", [1]),
+        ("fields_sha256", {}),
+        ("psf_irregularity", [[0.1]]),
+        ("format_version", "1\n2"),
+    ],
+)
+def test_settings_of_odd_types_are_refused_in_one_line(copy, name, value):
+    metadata = json.loads((copy / "zarr.json").read_text())
+    metadata["attributes"][name] = value
+    (copy / "zarr.json").write_text(json.dumps(metadata))
+    with pytest.raises(NpecatError, match=rf"{name} is|store format") as error:
+        opened(copy)
+    assert "\n" not in str(error.value)

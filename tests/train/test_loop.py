@@ -226,7 +226,8 @@ def test_damaged_state_is_not_resumed(stores, tmp_path):
         assert str(path) in str(error.value) and "\n" not in str(error.value)
 
     without = {name: tensor for name, tensor in tensors.items() if name != moment}
-    for content in ((without, state), (tensors, {"epoch": 1, "unknown": 2})):
+    odd = ({"epoch": 1, "unknown": 2}, [], state | {"epoch": None}, state | {"history": {}})
+    for content in ((without, state), *((tensors, one) for one in odd)):
         checkpoint.save(path, content[0], settings=settings, state=content[1])
         with pytest.raises(NpecatError, match="does not fit its own settings"):
             train(stores, tmp_path, epochs=1)

@@ -16,7 +16,8 @@ from npecat_sim.errors import NpecatError
 from npecat_train import checkpoint
 from npecat_train.model import TileModel
 from npecat_train.network.tile_network import NETWORKS
-from npecat_train.weights import DEFAULT_WEIGHTS, digest, digest_path
+from npecat_train.weights import DEFAULT_WEIGHTS
+from tests.helpers.bit_flips import flip_bits
 from tests.helpers.survey_images import random_model, survey_image
 
 
@@ -31,13 +32,10 @@ def saved(tmp_path):
     return tmp_path, tensors, settings
 
 
-def test_package_carries_weights_of_a_psf_aware_network_with_their_digest():
+def test_package_carries_weights_of_a_psf_aware_network_with_their_digest(caplog):
     assert DEFAULT_WEIGHTS.stat().st_size < 6e6
-    assert digest_path(DEFAULT_WEIGHTS).read_text().split() == [
-        digest(DEFAULT_WEIGHTS),
-        DEFAULT_WEIGHTS.name,
-    ]
     model = TileModel.load(DEFAULT_WEIGHTS)
+    assert not caplog.records, "they have no digest"
     network, settings = model.network, model.settings
     assert settings.variant == "psf_aware"
     assert {weights.dtype for weights in network.parameters()} == {torch.float32}
@@ -75,16 +73,98 @@ def test_network_too_large_for_the_package_is_refused(saved):
     assert not out.exists()
 
 
-def test_flipped_bit_is_found_by_the_digest(saved):
-    folder, *_ = saved
-    path = folder / checkpoint.BEST
-    digest_path(path).write_text(f"{digest(path)}  {path.name}\n")
-    TileModel.load(path)
-    content = bytearray(path.read_bytes())
-    content[-9] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(NpecatError, match=r"best.safetensors is not what best.sha256 says"):
+def refusal(path) -> str:
+    """The one line with which a checkpoint is refused."""
+    with pytest.raises(NpecatError) as error:
         TileModel.load(path)
+    message = str(error.value)
+    assert path.name in message and "\n" not in message and len(message) < 1000
+    return message
+
+
+def test_every_flipped_bit_is_refused(saved):
+    """In the sizes, names and types of tensors, the settings, the digest, and the tensors."""
+    path = saved[0] / checkpoint.BEST
+    header = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    messages = {byte: refusal(path) for byte in flip_bits(path, 300)}
+    in_header = [byte for byte in messages if byte < header]
+    assert len(in_header) > 100 and len(messages) - len(in_header) > 100
+    assert all("its digest is another" in messages[byte] for byte in messages.keys() - in_header)
+    TileModel.load(path)
+
+
+def write_by_hand(path, about, tensors):
+    """Write a checkpoint with any JSON in its metadata, which has no digest."""
+    text = about if isinstance(about, str) else json.dumps(about)
+    path.write_bytes(to_bytes(tensors, {"npecat": text}))
+
+
+def test_checkpoint_of_an_earlier_npecat_is_read_with_one_warning(saved, caplog):
+    folder, tensors, settings = saved
+    path = folder / "old.safetensors"
+    content = {"settings": settings.to_json() | {"format_version": 3}, "state": {"epoch": 1}}
+    write_by_hand(path, content, tensors)
+    found, known, state = checkpoint.load(path)
+    assert known == settings and state == {"epoch": 1}
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    write_by_hand(path, content | {"settings": settings.to_json()}, tensors)
+    assert "it has no digest" in refusal(path)
+
+
+def with_header(header: bytes) -> bytes:
+    """A safetensors file with any header and no tensors."""
+    return len(header).to_bytes(8, "little") + header
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"abc",
+        with_header(b"{}"),
+        with_header(b"[1, 2]"),
+        with_header(b"\xff\xfe"),
+        with_header(b"[" * 100_000),
+        with_header(b'{"a":' * 500 + b"1" + b"}" * 500),
+        (2**62).to_bytes(8, "little") + b"{}",
+        with_header(json.dumps({"__metadata__": []}).encode()),
+        with_header(json.dumps({"__metadata__": {"npecat": {}}}).encode()),
+        with_header(json.dumps({"__metadata__": {"npecat": "{}"}, "x": 3}).encode()),
+    ],
+)
+def test_header_that_is_damaged_or_hostile_is_refused(tmp_path, content):
+    path = tmp_path / "best.safetensors"
+    path.write_bytes(content)
+    assert "not a whole npecat checkpoint" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.int8, torch.uint8, torch.bool]
+)
+def test_tensors_of_other_types_are_refused(saved, dtype):
+    folder, tensors, settings = saved
+    path = folder / checkpoint.BEST
+    odd = {**tensors, "head.bias": tensors["head.bias"].to(dtype)}
+    checkpoint.save(path, odd, settings=settings, state={})
+    assert "a tensor is of another type than F16, BF16" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "about",
+    ["[" * 100_000, "[]", "null", "3", '{"digest": 3}', '{"settings": [], "state": 1}', "{}"],
+)
+def test_metadata_that_are_no_settings_are_refused(saved, about):
+    folder, tensors, _ = saved
+    write_by_hand(folder / checkpoint.BEST, about, tensors)
+    refusal(folder / checkpoint.BEST)
+
+
+def test_file_too_large_for_a_checkpoint_is_not_read(tmp_path):
+    path = tmp_path / "best.safetensors"
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    assert "more than 200 MB" in refusal(path)
 
 
 class Trap:
@@ -113,8 +193,8 @@ def test_weights_that_are_not_finite_are_refused(saved, dtype, value):
 
 
 def spoilt(settings, place: str, value) -> dict:
-    """The settings as JSON with one value changed."""
-    content = settings.to_json()
+    """The settings as JSON, of the format without a digest, with one value changed."""
+    content = settings.to_json() | {"format_version": 3}
     *groups, name = place.split(".")
     inner = content
     for group in groups:
@@ -133,6 +213,7 @@ def spoilt(settings, place: str, value) -> dict:
         ("network.channels", "many"),
         ("network.bottlenecks", [10**9, 1]),
         ("network.bottlenecks", [2]),
+        ("network.bottlenecks", [10**9, 3 - 10**9]),
         ("network.dilations", [1]),
         ("network", {}),
         ("flux", "gamma"),
@@ -146,13 +227,43 @@ def spoilt(settings, place: str, value) -> dict:
 )
 def test_settings_that_do_not_fit_are_refused_in_little_memory(saved, place, value):
     folder, tensors, settings = saved
-    metadata = {"npecat": json.dumps({"settings": spoilt(settings, place, value), "state": {}})}
     path = folder / checkpoint.BEST
-    path.write_bytes(to_bytes(tensors, metadata))
+    about = {"settings": spoilt(settings, place, value), "state": {}}
+    write_by_hand(path, about, tensors)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(NpecatError) as error:
-        TileModel.load(path)
-    assert "best.safetensors" in str(error.value) and "\n" not in str(error.value)
+    refusal(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+ODD = (None, True, -1, 10**30, 1e300, "x", [], [[1]], [None] * 6, {}, {"a": [{}]})
+"""Values, most of which are wrong in any place."""
+
+
+def values(content: dict, prefix: str = "") -> list[tuple[str, object]]:
+    """Dotted names and values in nested dicts, and the dicts themselves."""
+    found = []
+    for name, value in content.items():
+        found.append((prefix + name, value))
+        if isinstance(value, dict):
+            found += values(value, f"{prefix}{name}.")
+    return found
+
+
+def test_settings_of_odd_types_are_read_or_refused_in_little_memory(saved):
+    folder, tensors, settings = saved
+    path = folder / checkpoint.BEST
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for place, known in values(settings.to_json()):
+        for value in ODD:
+            about = {"settings": spoilt(settings, place, value), "state": {}}
+            write_by_hand(path, about, tensors)
+            try:
+                TileModel.load(path)
+            except NpecatError as error:
+                assert path.name in str(error) and "\n" not in str(error)
+            else:
+                kinds = {float: (int, float), type(None): (str, type(None))}
+                assert type(value) in kinds.get(type(known), (type(known),)), (place, value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
 
