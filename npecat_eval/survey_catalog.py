@@ -1,7 +1,7 @@
 """The probabilistic catalog of a survey image, as ``npecat catalog`` makes it.
 
-A first pass of the network finds the stars of the image, and the PSF is scaled to their width. A
-second pass makes the catalog.
+The network lists the sources. Saturated stars, which it cannot know, are measured apart. Then the
+catalog is held against the image: bright detections of SEP without a row are counted and listed.
 """
 
 from dataclasses import dataclass
@@ -9,21 +9,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astropy.table import QTable, Table
+import numpy as np
+from astropy.table import QTable, Table, vstack
 
+from npecat_eval.catalog.bright import BrightSources
+from npecat_eval.catalog.detections import Detections
+from npecat_eval.catalog.footprint import write_mask
 from npecat_eval.catalog.formats import write_table
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
-from npecat_eval.catalog.psf_width import with_width_of_stars
 from npecat_eval.catalog.reading import ImageReading
-from npecat_eval.catalog.table import catalog_table, draws_table, provenance
+from npecat_eval.catalog.samples import CatalogDraws, sorted_by_draw
+from npecat_eval.catalog.saturated import SaturatedStars, with_halos
+from npecat_eval.catalog.table import (
+    catalog_table,
+    draws_table,
+    missed_table,
+    provenance,
+    saturated_table,
+)
 from npecat_sim.surveys.image import SurveyImage
 from npecat_train.model import TileModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DIGITS = {"ra": ".6f", "dec": ".6f", "x": ".2f", "y": ".2f", "mag_r": ".3f"}
-"""Formats of columns whose four leading digits say too little."""
+DIGITS = {"ra": ".6f", "dec": ".6f", "x": ".2f", "y": ".2f", "mag": ".3f"}
+"""Formats of columns whose four leading digits say too little; "mag" is of mag_r, mag_i etc."""
 
 
 @dataclass(frozen=True)
@@ -36,26 +47,65 @@ class SurveyCatalog:
         The image, with the PSF that was used.
     reading : ImageReading
         The posterior of the image.
-    psf_width : str
-        What was done to the given PSF, in words.
+    saturated : SaturatedStars
+        The saturated stars of the image.
     about : dict
         Provenance, which becomes the header of every table.
     """
 
     image: SurveyImage
     reading: ImageReading
-    psf_width: str
+    saturated: SaturatedStars
     about: dict[str, Any]
 
     @cached_property
     def found(self) -> PredictedCatalog:
-        """The sources as point estimates and distributions, positions in pixels of the image."""
-        return self.reading.catalog()
+        """The sources of the network as point estimates and distributions, in pixels."""
+        every = self.reading.catalog()
+        return every.where(~self._is_saturated(every.detections.x, every.detections.y))
+
+    @cached_property
+    def detections(self) -> Detections:
+        """The point estimates of all sources that have a flux."""
+        return Detections.concatenate([self.found.detections, self.saturated.detections()])
+
+    @cached_property
+    def missed(self) -> BrightSources:
+        """Bright detections of SEP that have no row."""
+        x, y = [
+            np.concatenate(
+                [getattr(part, name) for part in (self.found.detections, self.saturated)]
+            )
+            for name in ("x", "y")
+        ]
+        return self.reading.bright.without(x, y, fwhm=self.image.psf.fwhm)
+
+    @property
+    def n_bright(self) -> int:
+        """Number of bright detections of SEP."""
+        return len(self.reading.bright)
+
+    @property
+    def n_missed(self) -> int:
+        """Number of bright detections of SEP that have no row."""
+        return len(self.missed)
 
     @cached_property
     def rows(self) -> Table:
-        """The catalog as it is written: an astropy Table with units and descriptions."""
-        return catalog_table(self.found, self.image, about=self.about)
+        """The catalog as it is written: an astropy Table with units and descriptions.
+
+        Saturated stars come last.
+        """
+        about = {**self.about, "NBRIGHT": self.n_bright, "NMISSED": self.n_missed}
+        tables = [catalog_table(self.found, self.image, about=about)]
+        if len(self.saturated):
+            tables.append(saturated_table(self.saturated, self.image, about={}))
+        return vstack(tables, metadata_conflicts="silent")
+
+    @property
+    def missed_rows(self) -> Table:
+        """Bright detections of SEP that have no row, as a table with units and descriptions."""
+        return missed_table(self.missed, self.image, about=self.about)
 
     @property
     def table(self) -> QTable:
@@ -64,8 +114,20 @@ class SurveyCatalog:
 
     def draws(self, n: int, *, seed: int = 0) -> Table:
         """Draw n whole catalogs, as the table that is written; see samples."""
-        about = {**self.about, "SEED": seed}
-        return draws_table(self.reading.draws(n, seed), self.image, about=about)
+        draws = self.reading.draws(n, seed)
+        every = self.reading.catalog().detections
+        is_kept = ~self._is_saturated(every.x, every.y)
+        row_of = np.append(np.where(is_kept, np.cumsum(is_kept) - 1, -1), -1)
+        kept = ~self._is_saturated(draws.x, draws.y)
+        columns = {name: column[kept] for name, column in vars(draws).items()}
+        columns["source"] = row_of[columns["source"]]
+        own = self.saturated.draws(n, seed=seed, first_row=len(self.found.detections))
+        all_draws = sorted_by_draw([CatalogDraws(**columns), own])
+        return draws_table(all_draws, self.image, about={**self.about, "SEED": seed})
+
+    def _is_saturated(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Whether places lie in saturated stars: bool, of the same shape."""
+        return self.saturated.own(x, y, fwhm=self.image.psf.fwhm)
 
     def samples(self, n: int, seed: int = 0) -> QTable:
         """Draw whole catalogs from the posterior.
@@ -100,6 +162,21 @@ class SurveyCatalog:
         """
         write_table(self.rows, Path(path))
 
+    def write_footprint(self, path: Path | str) -> None:
+        """Write a mask of the pixels that were not searched: 0 where the catalog is complete.
+
+        Parameters
+        ----------
+        path : Path or str
+            FITS file to write: uint8 (y, x), bits of footprint.NOT_SEARCHED, with coordinates.
+
+        Raises
+        ------
+        NpecatError
+            If the file cannot be written.
+        """
+        write_mask(self.image.flags, self.image.header, Path(path))
+
     def plot(self, path: Path | str | None = None) -> "Figure":
         """Plot the image with its sources marked, and its most crowded part enlarged beside it.
 
@@ -115,13 +192,13 @@ class SurveyCatalog:
         from npecat_eval.pictures.style import save_figure  # Matplotlib takes a second to load
         from npecat_eval.pictures.survey_image import field_figure
 
-        figure = field_figure(self.image, self.found.detections)
+        figure = field_figure(self.image, self.detections)
         if path is not None:
             save_figure(figure, Path(path))
         return figure
 
     def __len__(self) -> int:
-        return len(self.found.detections)
+        return len(self.found.detections) + len(self.saturated)
 
     def __repr__(self) -> str:
         return f"<SurveyCatalog of {self.image.name}: {len(self)} sources>"
@@ -137,20 +214,13 @@ def _shown(rows: Table) -> QTable:
     table = QTable(rows)
     for name in table.colnames:
         if table[name].dtype.kind == "f":
-            table[name].info.format = DIGITS.get(name, ".4g")
+            kind = "mag" if name.startswith("mag_") else name
+            table[name].info.format = DIGITS.get(kind, ".4g")
     return table
 
 
-def with_psf_of_stars(image: SurveyImage, model: TileModel) -> tuple[SurveyImage, str]:
-    """The image with its PSF scaled to the stars of a first catalog, and what was done, in words.
-
-    The PSF stays as it is where the stars are too few or too odd; see psf_width.
-    """
-    return with_width_of_stars(image, ImageReading.of(image, model).catalog().detections)
-
-
 def catalog_survey_image(image: SurveyImage, model: TileModel) -> SurveyCatalog:
-    """Make the probabilistic catalog of a survey image of any size.
+    """Make the probabilistic catalog of a survey image.
 
     Parameters
     ----------
@@ -163,6 +233,7 @@ def catalog_survey_image(image: SurveyImage, model: TileModel) -> SurveyCatalog:
     -------
     SurveyCatalog
     """
-    image, width = with_psf_of_stars(image, model)
-    about = {**provenance(image, model), "PSFWIDTH": width}
-    return SurveyCatalog(image, ImageReading.of(image, model), width, about)
+    saturated = SaturatedStars.of(image)
+    image = with_halos(image, saturated)
+    reading = ImageReading.of(image, model)
+    return SurveyCatalog(image, reading, saturated, provenance(image, model))

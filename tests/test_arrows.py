@@ -42,6 +42,7 @@ ORDER = {
         {"metrics"},
         {"baselines", "pictures"},
         {"survey_catalog"},
+        {"panels"},
         {"report"},
         {"real_images"},
     ],

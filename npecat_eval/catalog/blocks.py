@@ -56,7 +56,7 @@ def field_posterior(
         torch.tensor(np.array([values]), dtype=torch.float32, device=device)
         for values in (image.electrons_per_nmgy, image.psf.parameters)
     ]
-    margin = max(model.settings.network.reach, APERTURE_REACH)
+    margin = tile_margin(model)
 
     def strip(rows: Block) -> Iterator[TilePosterior]:
         for columns in blocks(pixels.shape[1] // TILE_SIZE, block_tiles, margin=margin):
@@ -75,6 +75,11 @@ def field_posterior(
         ],
         axis=1,
     )
+
+
+def tile_margin(model: TileModel) -> int:
+    """Distance from a tile to the farthest tile whose pixels its posterior depends on, tiles."""
+    return max(model.settings.network.reach, APERTURE_REACH)
 
 
 def to_whole_tiles(array: np.ndarray, **how: Any) -> np.ndarray:

@@ -156,11 +156,11 @@ def join(posterior: TilePosterior) -> JoinedTiles:
         represents &= ~(same_place & more_probable)
     stacked = torch.stack(shares)
     total = torch.where(represents, stacked.sum(dim=0).clamp(max=1.0), 0.0)
-    return JoinedTiles(total, total * _near_mean(x) * _near_mean(y), stacked)
+    return JoinedTiles(total, total * near_mean(x) * near_mean(y), stacked)
 
 
-def _near_mean(coordinate: TruncatedNormal) -> Tensor:
-    """Probability of a distance below half of LOCATED_SIDE from the mean."""
+def near_mean(coordinate: TruncatedNormal) -> Tensor:
+    """Return the probability of a distance below half of LOCATED_SIDE from the mean."""
     mean, half = coordinate.mean(), LOCATED_SIDE / 2
     return coordinate.cdf(mean + half) - coordinate.cdf(mean - half)
 

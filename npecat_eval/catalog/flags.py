@@ -21,6 +21,7 @@ class SourceFlag(IntFlag):
     INTERPOLATED = PixelFlag.INTERPOLATED
     EDGE = 16
     HALO = PixelFlag.HALO
+    CROWDED = PixelFlag.CROWDED
 
 
 def source_flags(x: np.ndarray, y: np.ndarray, *, image: SurveyImage) -> np.ndarray:
@@ -36,7 +37,7 @@ def source_flags(x: np.ndarray, y: np.ndarray, *, image: SurveyImage) -> np.ndar
     Returns
     -------
     ndarray
-        uint8 (source,): bits of SourceFlag.
+        int32 (source,): bits of SourceFlag.
     """
     radius = image.psf.fwhm
     reach = int(np.ceil(radius))
@@ -48,5 +49,5 @@ def source_flags(x: np.ndarray, y: np.ndarray, *, image: SurveyImage) -> np.ndar
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     of_pixels = image.flags[row.clip(0, height - 1), column.clip(0, width - 1)]
     bits = np.where(inside, of_pixels, SourceFlag.EDGE) * in_core
-    flags: np.ndarray = np.bitwise_or.reduce(bits, axis=1).astype(np.uint8)
+    flags: np.ndarray = np.bitwise_or.reduce(bits, axis=1).astype(np.int32)
     return flags

@@ -46,6 +46,12 @@ class PredictedCatalog:
             concatenate([part.flux for part in parts]),
         )
 
+    def where(self, kept: np.ndarray) -> Self:
+        """Return the sources of a bool mask (source,)."""
+        rows = torch.from_numpy(np.flatnonzero(kept))
+        point = Detections(**{name: column[kept] for name, column in vars(self.detections).items()})
+        return type(self)(point, self.position[rows], self.flux[rows])
+
     def pit(self, detection: np.ndarray, truth: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute the probability integral transform (PIT) of the true values of some sources.
 

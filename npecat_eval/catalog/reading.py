@@ -1,4 +1,4 @@
-"""The predictions of a model for a whole survey image, in one pass.
+"""The predictions of a model for a whole survey image: one pass, and a second look where it failed.
 
 A source whose predicted position lies in a pixel without data is left out: such pixels are filled
 with zeros, which hold no information on sources. The number of sources left out is logged.
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from npecat_eval.catalog.blocks import field_posterior, to_whole_tiles
+from npecat_eval.catalog.bright import BrightSources
 from npecat_eval.catalog.decode import (
     DETECTION_THRESHOLD,
     JoinedTiles,
@@ -19,12 +20,16 @@ from npecat_eval.catalog.decode import (
     places,
 )
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
-from npecat_eval.catalog.samples import CatalogDraws, draw_catalogs
+from npecat_eval.catalog.samples import CatalogDraws, draw_catalogs, sorted_by_draw
+from npecat_eval.catalog.second_look import SecondLook
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
 from npecat_train.model import TileModel
 from npecat_train.posterior.tile_posterior import TilePosterior
 
 log = logging.getLogger(__name__)
+
+SAME_SOURCE = 1.5
+"""Pixels within which a tile's source is the one that a second look found."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,16 @@ class ImageReading:
         Posterior of each tile, (1, row, column), on the CPU.
     joined : JoinedTiles
         Probabilities of sources after neighbouring tiles are joined.
+    bright : BrightSources
+        Bright sources that SEP sees.
+    look : SecondLook or None
+        Sources that the tiles missed and a second look found; None if nothing was missed.
     """
 
     tiles: TilePosterior
     joined: JoinedTiles
+    bright: BrightSources
+    look: SecondLook | None = None
 
     @classmethod
     def of(cls, image: SurveyImage, model: TileModel) -> "ImageReading":
@@ -66,17 +77,38 @@ class ImageReading:
         probability, located = [
             p.where(has_data, 0.0) for p in (joined.probability, joined.located)
         ]
-        return cls(tiles, replace(joined, probability=probability, located=located))
+        joined = replace(joined, probability=probability, located=located)
+        first = cls(tiles, joined, BrightSources.of(image))
+        rows = first.catalog().detections
+        missed = first.bright.without(rows.x, rows.y, fwhm=image.psf.fwhm)
+        look = SecondLook.at(missed.x, missed.y, image=image, model=model)
+        return first._with(look) if look else first
+
+    def _with(self, look: SecondLook) -> "ImageReading":
+        """The reading with the sources of a second look, which tiles then give no part of."""
+        own_x, own_y = places(self.tiles)
+        is_other = torch.zeros_like(own_x, dtype=torch.bool)
+        for x, y in zip(*look.places, strict=True):
+            is_other |= (own_x - x).hypot(own_y - y) < SAME_SOURCE
+        probability, located = [
+            p.where(~is_other, 0.0) for p in (self.joined.probability, self.joined.located)
+        ]
+        joined = replace(self.joined, probability=probability, located=located)
+        return replace(self, joined=joined, look=look)
 
     def catalog(self) -> PredictedCatalog:
         """Derive the catalog of the image, with positions in its 0-indexed pixels."""
-        return catalog_of_tiles(self.tiles, self.joined, first_image=0)
+        found = catalog_of_tiles(self.tiles, self.joined, first_image=0)
+        return PredictedCatalog.concatenate([found, self.look.catalog()]) if self.look else found
 
     def draws(self, n: int, seed: int) -> CatalogDraws:
         """Draw n whole catalogs from the posterior; the same seed gives the same draws."""
-        return draw_catalogs(
-            self.tiles, self.joined, n=n, generator=torch.Generator().manual_seed(seed)
-        )
+        generator = torch.Generator().manual_seed(seed)
+        draws = draw_catalogs(self.tiles, self.joined, n=n, generator=generator)
+        if not self.look:
+            return draws
+        first_row = len(catalog_of_tiles(self.tiles, self.joined, first_image=0).detections)
+        return sorted_by_draw([draws, self.look.draws(n, generator, first_row=first_row)])
 
 
 def _has_data(tiles: TilePosterior, image: SurveyImage) -> torch.Tensor:

@@ -167,7 +167,7 @@ class Reconstruction:
         NpecatError
             If it cannot be written.
         """
-        header = fits.Header() if self.image.wcs is None else self.image.wcs.to_header()
+        header = self.image.header
         header["BUNIT"] = "nanomaggy"
         middle = (CHI_EDGES[:-1] + CHI_EDGES[1:]) / 2
         density = [fits.Column("chi", "D", array=middle)]

@@ -80,6 +80,13 @@ def draw_catalogs(
     return joined_rows(parts)
 
 
+def sorted_by_draw(parts: list[CatalogDraws]) -> CatalogDraws:
+    """Join draws of the same catalogs from several sources of draws."""
+    joined = joined_rows(parts)
+    order = np.argsort(joined.draw, kind="stable")
+    return CatalogDraws(**{name: column[order] for name, column in vars(joined).items()})
+
+
 def _draw(
     posterior: TilePosterior, joined: JoinedTiles, numbers: range, generator: torch.Generator
 ) -> CatalogDraws:

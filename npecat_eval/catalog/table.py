@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
+from npecat_eval.catalog.bright import BrightSources
 from npecat_eval.catalog.decode import DETECTION_THRESHOLD
 from npecat_eval.catalog.flags import SourceFlag, source_flags
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_eval.catalog.samples import CatalogDraws
+from npecat_eval.catalog.saturated import SaturatedStars
 from npecat_sim.model.catalog import Column
 from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.units import magnitude
@@ -21,41 +23,55 @@ FLUX_UNIT = "nmgy"
 PLACE = (
     Column("ra", "float64", "deg", "right ascension, ICRS; NaN where the image has no coordinates"),
     Column("dec", "float64", "deg", "declination, ICRS; NaN where the image has no coordinates"),
-    Column("x", "float64", "pixel", "0-indexed column, centre of the first pixel at 0"),
-    Column("y", "float64", "pixel", "0-indexed row, centre of the first pixel at 0"),
+    Column("x", "float64", "pixel", "0-indexed column in the file, centre of the first at 0"),
+    Column("y", "float64", "pixel", "0-indexed row in the file, centre of the first at 0"),
 )
 """Columns of the position of a source, in both tables."""
 
-MAGNITUDE = Column("mag_r", "float32", "mag", "AB magnitude of flux_r")
-"""Column of the magnitude of a source, in both tables."""
 
-CATALOG = (
-    *PLACE,
-    Column("x_sigma", "float32", "pixel", "standard deviation of the posterior of x"),
-    Column("y_sigma", "float32", "pixel", "standard deviation of the posterior of y"),
-    Column("prob_source", "float32", "", "probability that there is a source"),
-    Column("prob_located", "float32", "", "probability that there is one within a pixel of (x, y)"),
-    Column("prob_galaxy", "float32", "", "probability that it is a galaxy if there is one"),
-    Column("flux_r", "float64", FLUX_UNIT, "median of the posterior of the flux"),
-    Column("flux_r_sigma", "float64", FLUX_UNIT, "half of flux_r_q84 - flux_r_q16"),
-    Column("flux_r_q16", "float64", FLUX_UNIT, "16 % quantile of the posterior of the flux"),
-    Column("flux_r_q50", "float64", FLUX_UNIT, "50 % quantile, the same as flux_r"),
-    Column("flux_r_q84", "float64", FLUX_UNIT, "84 % quantile of the posterior of the flux"),
-    MAGNITUDE,
-    Column("flags", "uint8", "", "bits, see FLAGS in the header; 0: nothing known to be wrong"),
-    Column("psf_fwhm", "float32", "arcsec", "width of the model PSF at half of its peak"),
-)
-"""Columns of the catalog of an image."""
+def catalog_columns(band: str) -> tuple[Column, ...]:
+    """Columns of the catalog of an image in a band; those of flux and magnitude bear its name."""
+    flux = f"flux_{band}"
+    return (
+        *PLACE,
+        Column("x_sigma", "float32", "pixel", "standard deviation of the posterior of x"),
+        Column("y_sigma", "float32", "pixel", "standard deviation of the posterior of y"),
+        Column("prob_source", "float32", "", "probability that there is a source"),
+        Column(
+            "prob_located", "float32", "", "probability that there is one within a pixel of (x, y)"
+        ),
+        Column("prob_galaxy", "float32", "", "probability that it is a galaxy if there is one"),
+        Column(flux, "float64", FLUX_UNIT, "median of the posterior of the flux"),
+        Column(f"{flux}_sigma", "float64", FLUX_UNIT, f"half of {flux}_q84 - {flux}_q16"),
+        Column(f"{flux}_q16", "float64", FLUX_UNIT, "16 % quantile of the posterior of the flux"),
+        Column(f"{flux}_q50", "float64", FLUX_UNIT, f"50 % quantile, the same as {flux}"),
+        Column(f"{flux}_q84", "float64", FLUX_UNIT, "84 % quantile of the posterior of the flux"),
+        _magnitude_column(band),
+        Column("flags", "int32", "", "bits, see FLAGS in the header; 0: nothing known to be wrong"),
+        Column("psf_fwhm", "float32", "arcsec", "width of the model PSF at half of its peak"),
+    )
 
-DRAWS = (
-    Column("draw", "int32", "", "number of the draw of the whole catalog, from 0"),
-    Column("source", "int32", "", "row of the catalog, from 0; -1: a source not listed there"),
-    *PLACE,
-    Column("flux_r", "float64", FLUX_UNIT, "flux in this draw"),
-    MAGNITUDE,
-    Column("is_galaxy", "bool", "", "true for a galaxy, false for a star"),
-)
-"""Columns of draws of the catalog of an image."""
+
+def draws_columns(band: str) -> tuple[Column, ...]:
+    """Columns of draws of the catalog of an image in a band."""
+    return (
+        Column("draw", "int32", "", "number of the draw of the whole catalog, from 0"),
+        Column("source", "int32", "", "row of the catalog, from 0; -1: a source not listed there"),
+        *PLACE,
+        Column(f"flux_{band}", "float64", FLUX_UNIT, "flux in this draw"),
+        _magnitude_column(band),
+        Column("is_galaxy", "bool", "", "true for a galaxy, false for a star"),
+    )
+
+
+def bands_of(table: Table) -> list[str]:
+    """Bands of the magnitudes that a table holds, from the names of its columns."""
+    return [name.removeprefix("mag_") for name in table.colnames if name.startswith("mag_")]
+
+
+def _magnitude_column(band: str) -> Column:
+    """Column of the magnitude of a source, in both tables."""
+    return Column(f"mag_{band}", "float32", "mag", f"AB magnitude of flux_{band}")
 
 
 def catalog_table(found: PredictedCatalog, image: SurveyImage, *, about: dict[str, Any]) -> Table:
@@ -73,9 +89,9 @@ def catalog_table(found: PredictedCatalog, image: SurveyImage, *, about: dict[st
     Returns
     -------
     Table
-        The columns CATALOG, one row per source.
+        The columns of catalog_columns, one row per source.
     """
-    point = found.detections
+    point, flux = found.detections, f"flux_{image.band}"
     low, middle, high = [found.flux.quantile(level).numpy() for level in (0.16, 0.5, 0.84)]
     columns = {
         **_place(point.x, point.y, image),
@@ -84,17 +100,88 @@ def catalog_table(found: PredictedCatalog, image: SurveyImage, *, about: dict[st
         "prob_source": point.prob_source,
         "prob_located": point.prob_located,
         "prob_galaxy": point.prob_galaxy,
-        "flux_r": point.flux,
-        "flux_r_sigma": (high - low) / 2,
-        "flux_r_q16": low,
-        "flux_r_q50": middle,
-        "flux_r_q84": high,
-        "mag_r": magnitude(point.flux),
+        flux: point.flux,
+        f"{flux}_sigma": (high - low) / 2,
+        f"{flux}_q16": low,
+        f"{flux}_q50": middle,
+        f"{flux}_q84": high,
+        f"mag_{image.band}": magnitude(point.flux),
         "flags": source_flags(point.x, point.y, image=image),
         "psf_fwhm": np.full(len(point), image.pixel_scale * image.psf.fwhm),
     }
     bits = ", ".join(f"{bit.value} {bit.name}" for bit in SourceFlag)
-    return _table(CATALOG, columns, {**about, "FLAGS": bits})
+    return _table(catalog_columns(image.band), columns, {**about, "FLAGS": bits})
+
+
+def saturated_table(stars: SaturatedStars, image: SurveyImage, *, about: dict[str, Any]) -> Table:
+    """Make the table of the saturated stars of an image, in the columns of its catalog.
+
+    Parameters
+    ----------
+    stars : SaturatedStars
+        Of this image.
+    image : SurveyImage
+        Image with its world coordinates, flags and PSF.
+    about : dict
+        Provenance, which becomes the header of the table.
+
+    Returns
+    -------
+    Table
+        The columns of catalog_columns, one row per star, with SATURATED among its flags.
+    """
+    flux, one = f"flux_{image.band}", np.ones(len(stars))
+    low, high = [stars.flux * np.exp(sign * stars.log_flux_sigma) for sign in (-1, 1)]
+    flags = source_flags(stars.x, stars.y, image=image) | int(SourceFlag.SATURATED)
+    columns = {
+        **_place(stars.x, stars.y, image),
+        "x_sigma": stars.place_sigma,
+        "y_sigma": stars.place_sigma,
+        "prob_source": one,
+        "prob_located": one,
+        "prob_galaxy": 0 * one,
+        flux: stars.flux,
+        f"{flux}_sigma": (high - low) / 2,
+        f"{flux}_q16": low,
+        f"{flux}_q50": stars.flux,
+        f"{flux}_q84": high,
+        f"mag_{image.band}": magnitude(stars.flux),
+        "flags": flags,
+        "psf_fwhm": np.full(len(stars), image.pixel_scale * image.psf.fwhm),
+    }
+    return _table(catalog_columns(image.band), columns, about)
+
+
+def missed_table(missed: BrightSources, image: SurveyImage, *, about: dict[str, Any]) -> Table:
+    """Make the table of bright detections without a row in the catalog of an image.
+
+    Parameters
+    ----------
+    missed : BrightSources
+        Of this image.
+    image : SurveyImage
+        Image with its world coordinates.
+    about : dict
+        Provenance, which becomes the header of the table.
+
+    Returns
+    -------
+    Table
+        Place, flux and magnitude in the detected pixels, and SNR.
+    """
+    flux = f"flux_{image.band}"
+    columns = {
+        **_place(missed.x, missed.y, image),
+        flux: missed.flux,
+        f"mag_{image.band}": magnitude(missed.flux),
+        "snr": missed.snr,
+    }
+    own = (
+        Column(flux, "float64", FLUX_UNIT, "flux in the pixels that SEP detected"),
+        _magnitude_column(image.band),
+        Column("snr", "float32", "", "that flux over its noise"),
+    )
+    return _table((*PLACE, *own), columns, about)
 
 
 def draws_table(draws: CatalogDraws, image: SurveyImage, *, about: dict[str, Any]) -> Table:
@@ -112,17 +199,17 @@ def draws_table(draws: CatalogDraws, image: SurveyImage, *, about: dict[str, Any
     Returns
     -------
     Table
-        The columns DRAWS, one row per source and draw.
+        The columns of draws_columns, one row per source and draw.
     """
     columns = {
         **_place(draws.x, draws.y, image),
         "draw": draws.draw,
         "source": draws.source,
-        "flux_r": draws.flux,
-        "mag_r": magnitude(draws.flux),
+        f"flux_{image.band}": draws.flux,
+        f"mag_{image.band}": magnitude(draws.flux),
         "is_galaxy": draws.is_galaxy,
     }
-    return _table(DRAWS, columns, about)
+    return _table(draws_columns(image.band), columns, about)
 
 
 def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
@@ -144,6 +231,7 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
     return {
         "CREATOR": f"npecat {version('npecat')}",
         "INPUT": image.name,
+        "BAND": image.band,
         **origin,
         "WEIGHTS": model.weights_sha256,
         "VARIANT": model.settings.variant,
@@ -151,6 +239,7 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
         "THRESH": DETECTION_THRESHOLD,
         "ELECTRON": image.electrons_per_nmgy,
         "PSFPARAM": ", ".join(f"{value:.8g}" for value in image.psf.parameters),
+        **(image.findings.cards() if image.findings else {}),
         "PIXELS": "x and y are 0-indexed, the centre of the first pixel is at (0, 0)",
         "FLUXES": "nanomaggies (nmgy); 1 nmgy = 3631 nJy, AB magnitude 22.5",
     }
@@ -158,10 +247,12 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
 
 def _place(x: np.ndarray, y: np.ndarray, image: SurveyImage) -> dict[str, np.ndarray]:
     """Return the columns PLACE."""
+    left, bottom = image.corner
+    place = {"x": x + left, "y": y + bottom}
     if image.wcs is None:
-        return {"x": x, "y": y, "ra": np.full(len(x), np.nan), "dec": np.full(len(x), np.nan)}
-    sky = image.wcs.pixel_to_world(x, y).icrs
-    return {"x": x, "y": y, "ra": sky.ra.deg, "dec": sky.dec.deg}
+        return {**place, "ra": np.full(len(x), np.nan), "dec": np.full(len(x), np.nan)}
+    sky = image.wcs.pixel_to_world(place["x"], place["y"]).icrs
+    return {**place, "ra": sky.ra.deg, "dec": sky.dec.deg}
 
 
 def _table(

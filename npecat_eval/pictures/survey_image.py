@@ -52,7 +52,7 @@ def field_figure(image: SurveyImage, detections: Detections) -> Figure:
             field = zoom = figure.subplots()
         else:
             figure = NotebookFigure(figsize=(11, 5), layout="constrained")
-            field, zoom = figure.subplots(1, 2, width_ratios=(width, 1.25 * 1024))
+            field, zoom = figure.subplots(1, 2, width_ratios=(width, height))
             left, bottom = crowded_corner(detections, (height, width))
             field.add_patch(Rectangle((left, bottom), ZOOM, ZOOM, fill=False, edgecolor="black"))
             draw_image(field, image.image)

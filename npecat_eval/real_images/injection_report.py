@@ -20,9 +20,9 @@ PANELS = {
 """Column of injection.summary -> label of its panel."""
 
 
-def injection_text(table: Table) -> str:
+def injection_text(table: Table, *, band: str) -> str:
     """The table of injection.summary as text, each row with its numbers of sources."""
-    header = ["true r", "type", "recovered", "of", "flux bias", "scatter", "right type", "of"]
+    header = [f"true {band}", "type", "recovered", "of", "flux bias", "scatter", "right type", "of"]
     rows = []
     for row in table:
         cells = [f"{row['mag_low']:.1f} to {row['mag_high']:.1f}", row["type"]]
@@ -33,7 +33,7 @@ def injection_text(table: Table) -> str:
     return columns_text(header, rows)
 
 
-def draw_injection_test(table: Table, path: Path) -> None:
+def draw_injection_test(table: Table, path: Path, *, band: str) -> None:
     """Draw the columns of PANELS against magnitude, for stars and galaxies, with 1-sigma bars.
 
     Parameters
@@ -42,6 +42,8 @@ def draw_injection_test(table: Table, path: Path) -> None:
         From injection.summary.
     path : Path
         Picture to write, .png or .pdf.
+    band : str
+        Name of the filter of the image.
     """
     limits = {
         "recovered": ("recovered_low", "recovered_high"),
@@ -64,7 +66,7 @@ def draw_injection_test(table: Table, path: Path) -> None:
                     middle, value, yerr=error, color=TYPE_COLOUR[kind], marker=marker, label=kind
                 )
             axes.set_ylabel(label)
-            axes.set_xlabel("True r magnitude")
+            axes.set_xlabel(f"True {band} magnitude")
             if name == "flux_ratio":
                 axes.axhline(1, color="black", linewidth=0.8)
             if name == "flux_scatter" and np.any(np.array(table[name]) > 0):

@@ -31,16 +31,16 @@ flux in this band is noise."""
 
 @dataclass(frozen=True)
 class SdssCatalog:
-    """The n rows of a photoObj file that are sources, not empty sky.
+    """One band of the n rows of a photoObj file that are sources, not empty sky.
 
     Parameters
     ----------
     ra, dec : ndarray
         float64 (n,), degrees.
     x, y : ndarray
-        float64 (n,), 0-indexed pixels of the r-band frame.
+        float64 (n,), 0-indexed pixels of the frame of that band.
     magnitude : ndarray
-        float64 (n,), AB, r band, of the PSF flux of a star and the cmodel flux of others; NaN
+        float64 (n,), AB, of the PSF flux of a star and the cmodel flux of others; NaN
         where the flux is not positive.
     is_galaxy : ndarray
         bool (n,), SDSS's type.
@@ -61,13 +61,15 @@ class SdssCatalog:
         return len(self.ra)
 
 
-def read_photoobj(path: Path) -> SdssCatalog:
-    """Read the r band of a photoObj file.
+def read_photoobj(path: Path, band: str = "r") -> SdssCatalog:
+    """Read one band of a photoObj file.
 
     Parameters
     ----------
     path : Path
         A FITS file, compressed or not.
+    band : str, optional
+        Name of the filter, u, g, r, i or z.
 
     Returns
     -------
@@ -76,8 +78,8 @@ def read_photoobj(path: Path) -> SdssCatalog:
     Raises
     ------
     NpecatError
-        If the file is malformed or a position is not finite; the error names file, column and
-        row.
+        If it does not hold that band, is malformed, or a position is not finite; the error names
+        file, column and row.
 
     Notes
     -----
@@ -89,14 +91,18 @@ def read_photoobj(path: Path) -> SdssCatalog:
     - resolved: THING_ID is not -1. The other rows lie where fields overlap and belong to the
       neighbouring field, or at the edges, where part of a source is missing.
     - a star or a galaxy by OBJC_TYPE.
-    - DETECTED in r. In field 94/1/12 a source that is seen in i and z alone has r = 19.5.
+    - DETECTED in the band. In field 94/1/12 a source that is seen in i and z alone has r = 19.5.
     """
+    if band not in BANDS:
+        raise NpecatError(
+            f"{path}: SDSS has the bands {' '.join(BANDS)}, the catalog is of band {band}"
+        )
     with open_fits(path, "get the photoObj file from SDSS again") as hdus:
         table = data_at(hdus, 1, kind=fits.BinTableHDU)
 
-        def band(name: str, dtype: type = np.float64) -> np.ndarray:
-            """The r-band values of a column that has a value for each band."""
-            return column(table, name, shape=(len(BANDS),), dtype=dtype)[:, BANDS.index("r")]
+        def of_band(name: str, dtype: type = np.float64) -> np.ndarray:
+            """The band's values of a column that has a value for each band."""
+            return column(table, name, shape=(len(BANDS),), dtype=dtype)[:, BANDS.index(band)]
 
         def plain(name: str) -> np.ndarray:
             """An integer column that has one value for each row."""
@@ -104,19 +110,19 @@ def read_photoobj(path: Path) -> SdssCatalog:
 
         kind = plain("OBJC_TYPE")
         is_galaxy = kind == GALAXY
-        flux = np.where(kind == STAR, band("PSFFLUX"), band("CMODELFLUX"))
+        flux = np.where(kind == STAR, of_band("PSFFLUX"), of_band("CMODELFLUX"))
         positions = {
             "ra": column(table, "RA"),
             "dec": column(table, "DEC"),
-            "x": band("COLC") - 0.5,  # SDSS has the centre of the first pixel at 0.5
-            "y": band("ROWC") - 0.5,
+            "x": of_band("COLC") - 0.5,  # SDSS has the centre of the first pixel at 0.5
+            "y": of_band("ROWC") - 0.5,
         }
         is_reference = (
             (plain("NCHILD") == 0)
             & (plain("OBJC_FLAGS") & BRIGHT == 0)
             & (plain("THING_ID") != -1)
             & np.isin(kind, (STAR, GALAXY))
-            & (band("FLAGS", np.int32) & DETECTED != 0)
+            & (of_band("FLAGS", np.int32) & DETECTED != 0)
         )
         listed = kind != SKY
         for name, values in positions.items():

@@ -117,7 +117,7 @@ class Comparison:
     def flux_ratio(self) -> np.ndarray:
         """float64 (pair,): the detection's flux over SDSS's."""
         difference = (
-            self.catalog.mag_r[self.match.detection] - self.true_magnitude[self.match.truth]
+            self.catalog.magnitude[self.match.detection] - self.true_magnitude[self.match.truth]
         )
         ratio: np.ndarray = 10 ** (-0.4 * difference)
         return ratio

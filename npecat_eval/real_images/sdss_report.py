@@ -11,29 +11,32 @@ from matplotlib.figure import Figure
 from npecat_eval.pictures.image_panels import TYPE_COLOUR
 from npecat_eval.pictures.style import COLOURS, MARKERS, PRINT, save_figure
 from npecat_eval.real_images.sdss_comparison import Comparison
-from npecat_eval.real_images.sdss_tables import BINS, summary
+from npecat_eval.real_images.sdss_tables import BINS, MAGNITUDE, summary
 from npecat_eval.report.text_columns import columns_text
 
 RATIO_SPAN = (0.5, 1.7)
 """Limits of the axis of flux ratios; few pairs lie outside."""
 
 MAGNITUDE_SPAN = (14.0, 22.5)
-"""Limits of the axis of r magnitudes."""
+"""Limits of the axis of magnitudes."""
 
 
-def magnitude_span(low: float, high: float) -> str:
+def magnitude_span(low: float, high: float, *, band: str) -> str:
     """A range of magnitude in words."""
-    return f"r < {high:g}" if np.isneginf(low) else f"{low:g} to {high:g}"
+    return f"{band} < {high:g}" if np.isneginf(low) else f"{low:g} to {high:g}"
 
 
-def summary_text(table: Table) -> str:
+def summary_text(table: Table, *, band: str) -> str:
     """The table of sdss_tables.summary as text, each share and ratio with its number of sources."""
-    header = ["SDSS r", "complete", "of", "star ratio", "scatter", "of"]
+    header = [f"SDSS {band}", "complete", "of", "star ratio", "scatter", "of"]
     header += ["galaxy ratio", "scatter", "of", "same type", "of", "SDSS has not", "of"]
     header += ["unflagged", "of"]
     rows = []
     for row in table:
-        cells = [magnitude_span(row["mag_low"], row["mag_high"]), *_share(row, "complete")]
+        cells = [
+            magnitude_span(row["mag_low"], row["mag_high"], band=band),
+            *_share(row, "complete"),
+        ]
         for kind in ("star", "galaxy"):
             ratio = f"{row[f'{kind}_ratio']:.3f} ± {row[f'{kind}_error']:.3f}"
             cells += [ratio, f"{row[f'{kind}_scatter']:.3f}", f"{row[f'{kind}_n']}"]
@@ -48,16 +51,17 @@ def _share(row: Table.Row, name: str) -> list[str]:
     return [f"{row[name]:.3f}", f"{row[f'{name}_n']}"]
 
 
-def disagreements_text(table: Table) -> str:
+def disagreements_text(table: Table, *, band: str) -> str:
     """The table of sdss_tables.disagreements as text."""
-    header = ["kind", "ra", "dec", "x", "y", "SDSS r", "r", "SDSS type", "P(galaxy)", "nearest"]
+    header = ["kind", "ra", "dec", "x", "y", f"SDSS {band}", band, "SDSS type", "P(galaxy)"]
     rows = []
     for row in table:
         place = [f"{row['ra']:.5f}", f"{row['dec']:.5f}", f"{row['x']:.1f}", f"{row['y']:.1f}"]
-        rest = [f"{row['sdss_mag']:.2f}", f"{row['mag_r']:.2f}", row["sdss_type"]]
+        ours = row[MAGNITUDE.format(band=band)]
+        rest = [f"{row['sdss_mag']:.2f}", f"{ours:.2f}", row["sdss_type"]]
         rest += [f"{row['prob_galaxy']:.2f}", f"{row['nearest']:.2f}", f"{row['flags']}"]
         rows.append([row["kind"], *place, *(cell.replace("nan", "-") for cell in rest)])
-    return columns_text([*header, "flags"], rows)
+    return columns_text([*header, "nearest", "flags"], rows)
 
 
 def draw_comparison(comparison: Comparison, path: Path) -> None:
@@ -70,7 +74,7 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     path : Path
         Picture to write, .png or .pdf.
     """
-    table = summary(comparison)[: len(BINS)]
+    table, band = summary(comparison)[: len(BINS)], comparison.catalog.band
     with matplotlib.rc_context(PRINT):
         figure = Figure(figsize=(7, 6), layout="constrained")
         found, ratio, agree, alone = figure.subplots(2, 2).ravel()
@@ -84,8 +88,8 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
         alone.set_ylabel("Share of detections that SDSS has not")
         for axes in (found, ratio, agree, alone):
             axes.set_xlim(*MAGNITUDE_SPAN)
-            axes.set_xlabel("SDSS r magnitude")
-        alone.set_xlabel("r magnitude of the detection")
+            axes.set_xlabel(f"SDSS {band} magnitude")
+        alone.set_xlabel(f"{band} magnitude of the detection")
         ratio.legend()
         alone.legend()
         save_figure(figure, path)

@@ -15,13 +15,16 @@ LISTED_DIFFERENCE = 0.3
 """Magnitudes: disagreements of sources brighter than LISTED_LIMIT are listed; those of flux if they
 exceed LISTED_DIFFERENCE."""
 
+MAGNITUDE = "mag_{band}"
+"""Name of the column of our magnitude, which bears that of the catalog's band."""
+
 COLUMNS = (
     ("ra", "deg", "of the detection, or of SDSS's source where there is none"),
     ("dec", "deg", "likewise"),
     ("x", "pix", "likewise, 0-indexed"),
     ("y", "pix", "likewise, 0-indexed"),
     ("sdss_mag", "mag", "PSF magnitude of a star, cmodel of a galaxy; NaN where no source"),
-    ("mag_r", "mag", "of the detection; NaN where there is none"),
+    (MAGNITUDE, "mag", "of the detection; NaN where there is none"),
     ("sdss_type", "", "star, galaxy or -"),
     ("prob_galaxy", "", "of the detection"),
     ("nearest", "arcsec", "from the detection to the nearest SDSS source of any status"),
@@ -56,12 +59,13 @@ def summary(comparison: Comparison) -> Table:
 
 def _row(comparison: Comparison, low: float, high: float) -> dict[str, float]:
     """The row of the summary for magnitudes of at least ``low`` and below ``high``."""
-    true, found = comparison.true_magnitude, comparison.catalog.mag_r
+    true, found = comparison.true_magnitude, comparison.catalog.magnitude
     inside = (true >= low) & (true < high)
     pair = inside[comparison.match.truth]
     seen = (found >= low) & (found < high) & comparison.is_within
     unflagged = seen & (comparison.catalog.flags == 0)
     galaxy = comparison.true_galaxy[comparison.match.truth]
+    measured = pair & np.isfinite(comparison.flux_ratio)
     return {
         "mag_low": float(low),
         "mag_high": float(high),
@@ -69,8 +73,8 @@ def _row(comparison: Comparison, low: float, high: float) -> dict[str, float]:
         **share("agree", comparison.agrees[pair]),
         **share("alone", comparison.is_alone[seen]),
         **share("alone_unflagged", comparison.is_alone[unflagged]),
-        **ratio("star", comparison.flux_ratio[pair & ~galaxy]),
-        **ratio("galaxy", comparison.flux_ratio[pair & galaxy]),
+        **ratio("star", comparison.flux_ratio[measured & ~galaxy]),
+        **ratio("galaxy", comparison.flux_ratio[measured & galaxy]),
     }
 
 
@@ -93,7 +97,7 @@ def disagreements(comparison: Comparison) -> Table:
     bright = comparison.true_magnitude < LISTED_LIMIT
     far = np.abs(2.5 * np.log10(comparison.flux_ratio)) > LISTED_DIFFERENCE
     missed = np.flatnonzero(bright & (comparison.match.truth_match < 0))
-    extra = np.flatnonzero(comparison.is_alone & (comparison.catalog.mag_r < LISTED_LIMIT))
+    extra = np.flatnonzero(comparison.is_alone & (comparison.catalog.magnitude < LISTED_LIMIT))
     cases = {
         "missed": (missed, np.full(len(missed), -1)),
         "extra": (np.full(len(extra), -1), extra),
@@ -106,7 +110,8 @@ def disagreements(comparison: Comparison) -> Table:
     table = _sources(comparison, rows, found)
     kinds = np.repeat(list(cases), [len(part) for part, _ in cases.values()])
     table.add_column(kinds, name="kind", index=0)
-    return table[np.argsort(np.fmin(table["sdss_mag"], table["mag_r"]), kind="stable")]
+    magnitude = MAGNITUDE.format(band=comparison.catalog.band)
+    return table[np.argsort(np.fmin(table["sdss_mag"], table[magnitude]), kind="stable")]
 
 
 def joined(comparison: Comparison) -> Table:
@@ -130,14 +135,15 @@ def _sources(comparison: Comparison, rows: np.ndarray, found: np.ndarray) -> Tab
     values = (
         *map(either, ("ra", "dec", "x", "y")),
         np.where(is_source, sdss.magnitude[source], np.nan),
-        np.where(is_found, catalog.mag_r[found], np.nan),
+        np.where(is_found, catalog.magnitude[found], np.nan),
         np.where(is_source, kind, "-"),
         np.where(is_found, catalog.prob_galaxy[found], np.nan),
         np.where(is_found, comparison.nearest[found], np.nan),
         np.where(is_found, catalog.flags[found], 0),
     )
     table = Table()
-    for (name, unit, description), column in zip(COLUMNS, values, strict=True):
+    for (pattern, unit, description), column in zip(COLUMNS, values, strict=True):
+        name = pattern.format(band=catalog.band)
         table[name] = column
         table[name].unit = unit or None
         table[name].description = description

@@ -5,14 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.io.registry import IORegistryError
 from astropy.table import Table
 
+from npecat_eval.catalog.flags import SourceFlag
+from npecat_eval.catalog.formats import read_table
+from npecat_eval.catalog.table import bands_of
 from npecat_eval.metrics.matching import Positions
 from npecat_sim.errors import NpecatError
 
-COLUMNS = ("ra", "dec", "x", "y", "prob_galaxy", "mag_r", "flags")
-"""Columns that are read from the table that ``npecat catalog`` writes."""
+COLUMNS = ("ra", "dec", "x", "y", "prob_galaxy", "flags")
+"""Columns that are read from the table that ``npecat catalog`` writes, beside the magnitude."""
+
+MAX_FLAGS = 2**31 - 1
+"""Maximum value of a row's flags, which are bits of an int32."""
+
+
+MAKE = "make it with npecat catalog"
+"""What to do about a bad catalog, for error messages."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +36,12 @@ class SkyCatalog:
         float64 (n,), 0-indexed pixels.
     prob_galaxy : ndarray
         float64 (n,), probability that the source is a galaxy.
-    mag_r : ndarray
-        float64 (n,), AB.
+    magnitude : ndarray
+        float64 (n,), AB; NaN for a saturated star whose flux is not known.
     flags : ndarray
         int64 (n,), what is wrong with the pixels of the source, see catalog.flags; 0 if nothing is.
+    band : str
+        Name of the filter.
     """
 
     ra: np.ndarray
@@ -38,8 +49,9 @@ class SkyCatalog:
     x: np.ndarray
     y: np.ndarray
     prob_galaxy: np.ndarray
-    mag_r: np.ndarray
+    magnitude: np.ndarray
     flags: np.ndarray
+    band: str
 
     def __len__(self) -> int:
         return len(self.ra)
@@ -63,30 +75,59 @@ def read_catalog(path: Path) -> SkyCatalog:
         If the table cannot be read, a column is missing, or a value is not finite (positions on
         the sky are not if the image has no WCS); the error names file, column and row.
     """
-    make = "make it with npecat catalog"
+    if path.exists() and not path.is_file():
+        raise NpecatError(f"{path}: it is no plain file; {MAKE}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of units, which these columns need not state
-            table = Table.read(path)
+            table = read_table(path)
     except FileNotFoundError:
-        raise NpecatError(f"{path} does not exist; {make}") from None
-    except (OSError, ValueError, TypeError, KeyError, IndexError, IORegistryError) as error:
-        reason = " ".join(str(error).split())
-        raise NpecatError(f"{path}: cannot be read as a table ({reason[:200]}); {make}") from error
-    columns = {}
-    for name in COLUMNS:
-        if name not in table.colnames:
-            raise NpecatError(f"{path}: column {name} is missing; {make}")
-        try:
-            values = np.ma.filled(np.ma.asarray(table[name], dtype=np.float64), np.nan)
-        except ValueError as error:
-            raise NpecatError(f"{path}: column {name} does not hold numbers; {make}") from error
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            fix = "catalog an image that has a WCS" if name in ("ra", "dec") else make
-            raise NpecatError(f"{path}, row {bad[0]}: {name} is {values[bad[0]]:g}; {fix}")
-        columns[name] = values
-    return SkyCatalog(**{**columns, "flags": columns["flags"].astype(np.int64)})
+        raise NpecatError(f"{path} does not exist; {MAKE}") from None
+    except NpecatError:
+        raise
+    except Exception as error:  # astropy raises many kinds on a file that is no table
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise NpecatError(f"{path}: cannot be read as a table ({reason[:200]}); {MAKE}") from error
+    bands = bands_of(table)
+    if len(bands) != 1:
+        raise NpecatError(
+            f"{path}: {len(bands)} columns hold magnitudes, such as mag_r, not one; {MAKE}"
+        )
+    columns = {name: _numbers(table, name, path) for name in COLUMNS}
+    for name, values in columns.items():
+        fix = "catalog an image that has a WCS" if name in ("ra", "dec") else MAKE
+        _refuse_first(~np.isfinite(values), name, values, path=path, fix=fix)
+    flags = columns["flags"]
+    odd = (flags != np.rint(flags)) | (flags < 0) | (flags > MAX_FLAGS)
+    _refuse_first(odd, "flags", flags, path=path)
+    columns["flags"] = flags.astype(np.int64)
+    name = f"mag_{bands[0]}"
+    magnitude = _numbers(table, name, path)
+    unknown = np.isnan(magnitude) & ((columns["flags"] & SourceFlag.SATURATED) != 0)
+    _refuse_first(~(np.isfinite(magnitude) | unknown), name, magnitude, path=path)
+    return SkyCatalog(**columns, magnitude=magnitude, band=bands[0])
+
+
+def _numbers(table: Table, name: str, path: Path) -> np.ndarray:
+    """A column as float64 (n,), NaN where it is masked; NpecatError if it is not one of numbers."""
+    if name not in table.colnames:
+        raise NpecatError(f"{path}: column {name} is missing; {MAKE}")
+    try:
+        values: np.ndarray = np.ma.filled(np.ma.asarray(table[name], dtype=np.float64), np.nan)
+    except (ValueError, TypeError, OverflowError):
+        values = np.empty((0, 0))
+    if values.ndim != 1:
+        raise NpecatError(f"{path}: column {name} does not hold numbers; {MAKE}")
+    return values
+
+
+def _refuse_first(
+    bad: np.ndarray, name: str, values: np.ndarray, *, path: Path, fix: str = MAKE
+) -> None:
+    """Raise NpecatError for the first bad value of a column, if there is any."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise NpecatError(f"{path}, row {row}: {name} is {values[row]:g}; {fix}")
 
 
 def projected(ra: np.ndarray, dec: np.ndarray, *, centre: tuple[float, float]) -> Positions:

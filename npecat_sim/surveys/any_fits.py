@@ -1,50 +1,52 @@
-"""Read a FITS image of any survey; the caller gives calibration and PSF, not the header."""
+"""Read a FITS image of any survey; what the caller does not give is taken from its header."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.io.fits import open_fits
+from npecat_sim.io.fits import image_at, image_hdus, open_fits
 from npecat_sim.model.psf import Psf
-from npecat_sim.surveys.arrays import image_from_arrays
+from npecat_sim.surveys.arrays import calibrated
 from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.surveys.keywords import KEYWORDS, Fact, facts_of
+from npecat_sim.surveys.planes import Cut, cut_of, read_plane, science_hdu
 from npecat_sim.surveys.wcs import celestial_wcs
 
 
 def read_fits_image(
     path: Path,
     *,
-    zeropoint: float,
-    gain: float,
+    zeropoint: float | None = None,
+    gain: float | None = None,
+    saturate: float | None = None,
     fwhm: float | None = None,
     psf: Psf | Sequence[float] | np.ndarray | None = None,
     sky: float | None = None,
+    subtract_sky: bool = False,
+    trust_psf: bool = False,
     mask: Path | None = None,
+    mask_bits: int | None = None,
+    weight: Path | None = None,
+    variance: Path | None = None,
+    rms: Path | None = None,
+    hdu: str | None = None,
+    cut: str | None = None,
+    pixel_scale: float | None = None,
 ) -> SurveyImage:
-    """Read the first two-dimensional image of a FITS file.
-
-    The file may be packed by gzip, bzip2 or fpack. Coordinates are optional; without them pixels
-    are assumed to measure 0.396 arcsec.
+    """Read an image of a FITS file, which may be packed by gzip, bzip2 or fpack.
 
     Parameters
     ----------
     path : Path
         Path of the image.
-    zeropoint : float
-        AB magnitude of one count.
-    gain : float
-        Electrons per count.
-    fwhm : float, optional
-        FWHM of stars, arcsec; give either this or `psf`.
     psf : Psf or sequence of float, optional
         A PSF or its six numbers (see psf.PARAMETERS); radii in pixels of this image.
-    sky : float, optional
-        Counts per pixel that were subtracted already, see image_from_arrays.
-    mask : Path, optional
-        Path of a FITS image of the same shape; pixels where it is not 0 hold no data.
+    zeropoint, gain, saturate, fwhm, sky, subtract_sky, trust_psf, mask, mask_bits, weight, \
+variance, rms, hdu, cut, pixel_scale
+        See open.open_image.
 
     Returns
     -------
@@ -53,47 +55,146 @@ def read_fits_image(
     Raises
     ------
     NpecatError
-        If a file cannot be read, neither or both of `fwhm` and `psf` are given, or a value does
+        If a file cannot be read, neither caller nor header tell the zero point, or a value does
         not suit the image, see image_from_arrays. The message names file and value.
     """
     path = Path(path)
-    point = fwhm if psf is None else psf
-    if point is None or (fwhm is not None and psf is not None):
+    if fwhm is not None and psf is not None:
         raise NpecatError(
             f"{path}: give either fwhm or psf, the six parameters of the PSF",
             parameters=("fwhm", "psf"),
         )
-    counts, wcs = _first_image(path)
-    excluded = None if mask is None else _first_image(Path(mask))[0]
-    if excluded is not None and excluded.shape != counts.shape:
+    part = None if cut is None else cut_of(cut, path)
+    with open_fits(path, "give a whole FITS file with a two-dimensional image") as hdus:
+        chosen = science_hdu(hdus, hdu)
+        pixels, header = image_at(hdus, chosen, cut=part)
+        headers = [header, *([hdus[0].header] if header is not hdus[0].header else [])]
+        facts = facts_of(headers)
+        wcs = celestial_wcs(header, hdus)
+        with np.errstate(over="ignore"):  # beyond single precision is not finite: no data
+            counts = np.array(pixels, dtype=np.float32)
+        if counts.size == 0 or (part and counts.shape != _size(part)):
+            full = [hdus[chosen].header.get(f"NAXIS{axis}") for axis in (1, 2)]
+            raise NpecatError(f"cut is {cut}, but the image has {full[0]} x {full[1]} pixels")
+    given = {"zeropoint": zeropoint, "gain": gain, "saturate": saturate, "fwhm": fwhm}
+    values, words = _with_header(given, facts, has_psf=psf is not None)
+    if values["zeropoint"] is None:
+        looked_for = ", ".join(KEYWORDS["zeropoint"])
         raise NpecatError(
-            f"{mask}: the mask has shape {excluded.shape}, the image {counts.shape}",
-            parameters=("mask",),
+            f"{path}: no frame of SDSS, and no zero point (AB magnitude of a count) is known: the "
+            f"header has none of {looked_for}; give zeropoint",
+            parameters=("zeropoint",),
         )
-    return image_from_arrays(
+    planes = _Planes(path, counts.shape, part)
+    corner = (part[1].start, part[0].start) if part else (0, 0)
+    return calibrated(
         counts,
-        psf=point,
-        zeropoint=zeropoint,
-        gain=gain,
+        psf=psf if psf is not None else values["fwhm"],
+        zeropoint=values["zeropoint"],
+        gain=values["gain"],
         sky=sky,
-        mask=excluded,
+        mask=planes.mask(mask, mask_bits),
+        noise=planes.noise({"weight": weight, "variance": variance, "rms": rms}),
+        saturate=values["saturate"],
         wcs=wcs,
+        pixel_scale=pixel_scale,
+        band=facts["band"].value if "band" in facts else "r",
         name=str(path),
         origin={
-            "zeropoint": zeropoint,
-            "gain": gain,
-            "fwhm": fwhm,
+            **values,
             "sky": sky,
             "mask": None if mask is None else str(mask),
+            "cut": cut,
+            "hdu": hdu,
         },
+        corner=corner,
+        gain_was=words["gain"],
+        saturation_was=words["saturate"],
+        psf_was=words["fwhm"],
+        subtract_sky=subtract_sky,
+        trust_psf=trust_psf,
+        seconds=facts["seconds"].value if "seconds" in facts else None,
+        notes=_notes(facts, values["zeropoint"], words["zeropoint"]),
     )
 
 
-def _first_image(path: Path) -> tuple[np.ndarray, WCS | None]:
-    """The first image with two axes, float32 (y, x), and its coordinates if it has any."""
+def image_size(path: Path, hdu: str | None) -> tuple[int, int]:
+    """Width and height of the image that read_fits_image reads; no pixels are read.
+
+    Raises
+    ------
+    NpecatError
+        If the file cannot be read, or the image is not the only one.
+    """
     with open_fits(path, "give a whole FITS file with a two-dimensional image") as hdus:
-        for hdu in hdus:
-            if hdu.is_image and len(hdu.shape) == 2:
-                with np.errstate(over="ignore"):  # beyond single precision is not finite: no data
-                    return hdu.data.astype(np.float32), celestial_wcs(hdu.header)
-        raise NpecatError("it holds no image with two axes")
+        chosen = science_hdu(hdus, hdu)
+        index = next(i for i, name in image_hdus(hdus) if str(chosen).upper() in (str(i), name))
+        height, width = hdus[index].shape[-2:]
+        return width, height
+
+
+def _size(part: Cut) -> tuple[int, int]:
+    """Rows and columns of a part of an image."""
+    rows, columns = part
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _with_header(
+    given: Mapping[str, float | None], facts: Mapping[str, Fact], *, has_psf: bool
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Each value as given or else from the header, and where it comes from, in words."""
+    values, words = dict(given), dict.fromkeys(given, "as given")
+    for name, value in given.items():
+        if value is None and name in facts and not (name == "fwhm" and has_psf):
+            values[name], words[name] = facts[name].value, f"{facts[name].keyword} of the header"
+    return values, words
+
+
+def _notes(facts: Mapping[str, Fact], zeropoint: float, zeropoint_was: str) -> dict[str, str]:
+    """What was told of the image, for the page of findings."""
+    notes = {"zero point": f"{zeropoint:.6g} AB mag, {zeropoint_was}"}
+    seen = [f"{fact.keyword} {fact.value}" for fact in facts.values()]
+    return {**notes, "header": ", ".join(seen)} if seen else notes
+
+
+class _Planes:
+    """Reads the planes that belong to an image."""
+
+    def __init__(self, image: Path, shape: tuple[int, ...], cut: Cut | None) -> None:
+        self._image = image
+        self._options: dict[str, Any] = {"beside": image, "shape": shape, "cut": cut}
+
+    def mask(self, path: Path | None, bits: int | None) -> np.ndarray | None:
+        """Pixels that hold no data: (y, x), not 0."""
+        if path is None:
+            if bits is not None:
+                raise NpecatError(
+                    f"{self._image}: mask_bits choose bits of a mask; give mask as well",
+                    parameters=("mask_bits", "mask"),
+                )
+            return None
+        plane = read_plane(Path(path), "mask", **self._options)
+        if bits is None:
+            return plane
+        if not np.issubdtype(plane.dtype, np.integer):
+            raise NpecatError(
+                f"{path}: the mask holds {plane.dtype.name}, which has no bits; leave mask_bits "
+                "out",
+                parameters=("mask_bits",),
+            )
+        return plane & bits
+
+    def noise(self, paths: Mapping[str, Path | None]) -> np.ndarray | None:
+        """Noise of each pixel, up to a factor: float32 (y, x)."""
+        given = {kind: Path(path) for kind, path in paths.items() if path is not None}
+        if len(given) > 1:
+            raise NpecatError(
+                f"{self._image}: give one of {', '.join(given)}", parameters=tuple(given)
+            )
+        for kind, path in given.items():
+            plane = read_plane(path, kind, **self._options).astype(np.float32)
+            if kind == "rms":
+                return plane
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.sqrt(1 / plane if kind == "weight" else plane)
+        return None

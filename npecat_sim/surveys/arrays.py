@@ -1,17 +1,18 @@
-"""Calibrate pixels in counts: measure and subtract their sky, check their noise and PSF."""
+"""Calibrate pixels in counts, once they and what was told of them were inspected."""
 
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import sep
 from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import typical_psf
 from npecat_sim.model.psf import PARAMETERS, Psf
-from npecat_sim.surveys.image import PixelFlag, SurveyImage, survey_image
+from npecat_sim.surveys.image import PixelFlag, SurveyImage, check_size, survey_image
+from npecat_sim.surveys.inspection.inspect import inspect_pixels
+from npecat_sim.surveys.inspection.told import Told
 from npecat_sim.surveys.wcs import pixel_scale as scale_of
 from npecat_sim.units import PIXEL_SCALE, ZERO_POINT, flux_of_magnitude
 
@@ -28,28 +29,31 @@ KNOWN_FWHM = (1.8, 4.3)
 """Pixels: minimum and maximum FWHM without a warning, about those of prior ``many``; see
 docs/log.md, checks of survey images."""
 
-NOISE_RATIO = (0.5, 2.0)
-"""Minimum and maximum accepted ratio of the measured noise to the photon noise of the sky. It is
-below 1 if resampling has correlated pixels and above 1 if the detector adds noise; see docs/log.md,
-checks of survey images."""
+MAX_MASKED = 0.5
+"""Maximum share of the pixels that a mask may hide; a weight map is not 0 nearly everywhere."""
+
+MAX_COUNTS = 1e30
+"""Counts from which a pixel holds no data: some programs write the largest number there."""
 
 MAX_ZEROPOINT = 100
 """Maximum absolute value of a zero point, magnitudes; those of surveys are between 20 and 40."""
-
-MESH = 64
-"""Pixels along each side of a cell in which the sky is measured: the default of SExtractor."""
 
 
 def image_from_arrays(
     pixels: np.ndarray,
     *,
-    psf: Psf | Sequence[float] | np.ndarray | float,
+    psf: Psf | Sequence[float] | np.ndarray | float | None = None,
     zeropoint: float | None = None,
     gain: float | None = None,
     sky: float | np.ndarray | None = None,
+    subtract_sky: bool = False,
     mask: np.ndarray | None = None,
+    noise: np.ndarray | None = None,
+    saturate: float | None = None,
+    trust_psf: bool = False,
     wcs: WCS | None = None,
     pixel_scale: float | None = None,
+    band: str = "r",
     name: str = "image",
     origin: dict[str, Any] | None = None,
 ) -> SurveyImage:
@@ -58,10 +62,12 @@ def image_from_arrays(
     Parameters
     ----------
     pixels : ndarray
-        (y, x), counts per pixel. Pixels that are not finite hold no data.
-    psf : Psf, sequence of float, or float
+        (y, x), counts per pixel. Pixels that are not finite, masked, or beyond MAX_COUNTS
+        hold no data.
+    psf : Psf, sequence of float, or float, optional
         A PSF or its six numbers (see psf.PARAMETERS), radii in pixels of this image; or one
         number, the FWHM of stars in arcsec, from which sdss_statistics.typical_psf makes a PSF.
+        It is scaled to the stars of the image, which may stand for it where they are enough.
     zeropoint : float, optional
         AB magnitude of one count; 22.5 by default, so that counts are nanomaggies.
     gain : float, optional
@@ -69,14 +75,25 @@ def image_from_arrays(
         the level of the sky divided by its variance.
     sky : float or ndarray, optional
         Counts per pixel that were subtracted already, one number or (y, x). By default the image
-        still holds its sky, which is measured as SExtractor does and subtracted. If the detector
-        adds noise, give the gain times the variance of blank sky.
+        still holds its sky, which is measured and subtracted.
+    subtract_sky : bool, optional
+        Subtract what is left of the sky although `sky` was subtracted already.
     mask : ndarray, optional
         (y, x), of any type; pixels where it is not 0 hold no data.
+    noise : ndarray, optional
+        (y, x): noise of each pixel, up to a factor that is measured; where it is not finite or not
+        positive there is no data. By default it is measured from place to place.
+    saturate : float, optional
+        Counts from which a pixel is saturated; by default the level at which the brightest pixels
+        pile up, if they do.
+    trust_psf : bool, optional
+        Keep the PSF as it is given, however wide the stars are.
     wcs : WCS, optional
         Celestial coordinates of the pixels, 0-indexed as in astropy's pixel_to_world.
     pixel_scale : float, optional
         Arcsec per pixel if there is no `wcs`; 0.396 by default.
+    band : str, optional
+        Name of the filter.
     name : str, optional
         Name of the image in messages and in the catalog.
     origin : dict, optional
@@ -85,16 +102,18 @@ def image_from_arrays(
     Returns
     -------
     SurveyImage
+        Its ``findings`` are what was measured, see inspection.findings.
 
     Raises
     ------
     NpecatError
-        If a value is not physical, the pixel scale is outside SCALES, or sky and gain do not
-        explain the noise (see NOISE_RATIO).
+        If a value is not physical, the pixel scale is outside SCALES, or the image contradicts
+        what was told of it so that a catalog would be worthless (see inspection.decisions).
 
     Notes
     -----
-    A pixel scale or PSF unlike those in training is logged as a warning.
+    The noise of the image is measured and used, whatever sky and gain say. What does not fit is
+    logged as a warning.
 
     Examples
     --------
@@ -105,99 +124,191 @@ def image_from_arrays(
     >>> image.image.shape, round(image.psf.fwhm * image.pixel_scale, 2)
     ((64, 64), 1.4)
     """
+    return calibrated(
+        pixels,
+        psf=psf,
+        zeropoint=zeropoint,
+        gain=gain,
+        sky=sky,
+        subtract_sky=subtract_sky,
+        mask=mask,
+        noise=noise,
+        saturate=saturate,
+        trust_psf=trust_psf,
+        wcs=wcs,
+        pixel_scale=pixel_scale,
+        band=band,
+        name=name,
+        origin=origin,
+    )
+
+
+def calibrated(
+    pixels: np.ndarray,
+    *,
+    psf: Psf | Sequence[float] | np.ndarray | float | None,
+    zeropoint: float | None,
+    gain: float | None,
+    sky: float | np.ndarray | None,
+    mask: np.ndarray | None,
+    noise: np.ndarray | None,
+    saturate: float | None,
+    wcs: WCS | None,
+    pixel_scale: float | None,
+    band: str,
+    name: str,
+    origin: dict[str, Any] | None,
+    corner: tuple[int, int] = (0, 0),
+    **said: Any,
+) -> SurveyImage:
+    """Make a survey image as image_from_arrays does, of parameters whose origin is known.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        (y, x), counts per pixel.
+    psf, zeropoint, gain, sky, mask, noise, saturate, wcs, pixel_scale, band, name, origin
+        See image_from_arrays.
+    corner : tuple of int, optional
+        Column and row, in the file, of the first pixel.
+    **said
+        Other fields of inspection.told.Told: decisions of the user, and where parameters come from.
+
+    Returns
+    -------
+    SurveyImage
+
+    Raises
+    ------
+    NpecatError
+        See image_from_arrays.
+    """
     zeropoint = ZERO_POINT if zeropoint is None else zeropoint
-    if not abs(zeropoint) <= MAX_ZEROPOINT:
+    if not (_is_number(zeropoint) and abs(zeropoint) <= MAX_ZEROPOINT):
         raise NpecatError(
-            f"{name}: zeropoint is {zeropoint:g}; give the AB magnitude of one count",
+            f"{name}: zeropoint is {zeropoint}; give the AB magnitude of one count",
             parameters=("zeropoint",),
         )
     nmgy_per_count = float(flux_of_magnitude(zeropoint))
-    if gain is not None:
-        _refuse_unless_positive(name, "gain", gain)
+    for what, value in (("gain", gain), ("saturate", saturate)):
+        if value is not None:
+            _refuse_unless_positive(name, what, value)
     scale = _scale(name, wcs, pixel_scale)
     shape = np.shape(pixels)
     if len(shape) != 2:
         raise NpecatError(f"{name}: pixels have shape {shape}; give an image with two axes")
-    psf = _psf(name, psf, scale)
+    check_size(name, shape)
+    point = None if psf is None else _psf(name, psf, scale)
+    _refuse_unless_real(name, "pixels", pixels)
     with np.errstate(over="ignore"):  # beyond single precision is not finite: no data
-        counts = np.array(pixels, dtype=np.float32)
-    no_data = ~np.isfinite(counts)
+        counts = np.array(np.ma.getdata(pixels), dtype=np.float32, order="C")
+    no_data = ~((counts > -MAX_COUNTS) & (counts < MAX_COUNTS))
+    if np.ma.is_masked(pixels):
+        no_data |= np.ma.getmaskarray(pixels)
     if mask is not None:
-        if np.shape(mask) != shape:
-            raise NpecatError(
-                f"{name}: the mask has shape {np.shape(mask)}, the image {shape}",
-                parameters=("mask",),
-            )
-        no_data |= np.asarray(mask) != 0
+        no_data |= _masked(name, mask, shape)
+    relative = None
+    if noise is not None:
+        relative, unknown = _relative_noise(name, noise, shape)
+        no_data |= unknown
     counts[no_data] = 0
-    found = sep.Background(counts, mask=no_data, bw=MESH, bh=MESH)
-    if sky is None:
-        background = found.back(dtype=np.float32)
-        if not background.min() > 0:
-            raise NpecatError(
-                f"{name}: the sky that was measured falls to {background.min():.4g} counts; if it "
-                "was subtracted already, give sky",
-                parameters=("sky",),
-            )
-        counts -= background
-    else:
-        background = _known_sky(name, sky, shape)
-        if found.globalback > np.median(background) / 2:
-            raise NpecatError(
-                f"{name}: the image still holds a sky of {found.globalback:.4g} counts, though "
-                f"{np.median(background):g} were said to be subtracted; leave sky out",
-                parameters=("sky",),
-            )
-    level = float(np.median(background))
-    if gain is None:
-        if sky is not None:
-            raise NpecatError(
-                f"{name}: the gain of an image without its sky cannot be measured; give it",
-                parameters=("gain",),
-            )
-        gain = level / found.globalrms**2
-    counts *= nmgy_per_count
-    background = background * nmgy_per_count
-    image = survey_image(
+    told = Told(
+        name=name,
+        unit="counts",
+        pixel_scale=scale,
+        sky=None if sky is None else _known_sky(name, sky, shape),
+        gain=gain,
+        psf=point,
+        noise=relative,
+        saturation=saturate,
+        **said,
+    )
+    seen = inspect_pixels(counts, no_data * np.uint8(PixelFlag.NO_DATA), told=told)
+    _warn_of_width(name, seen.psf)
+    return survey_image(
         name,
-        counts,
-        background=background,
-        electrons_per_nmgy=gain / nmgy_per_count,
-        psf=psf,
-        flags=no_data * np.uint8(PixelFlag.NO_DATA),
+        seen.pixels * np.float32(nmgy_per_count),
+        background=seen.background * nmgy_per_count,
+        electrons_per_nmgy=seen.gain / nmgy_per_count,
+        psf=seen.psf,
+        flags=seen.flags,
         wcs=wcs,
         pixel_scale=scale,
-        origin=origin or {"zeropoint": zeropoint, "gain": gain},
+        origin=origin or {"zeropoint": zeropoint, "gain": seen.gain},
+        band=band,
+        findings=seen.findings,
+        corner=corner,
     )
-    ratio = found.globalrms / np.sqrt(level / gain)
-    lowest, highest = NOISE_RATIO
-    if not lowest <= ratio <= highest:
+
+
+def _masked(name: str, mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Pixels where a mask is not 0, after a check that it is no weight map: bool (y, x)."""
+    if np.shape(mask) != shape:
         raise NpecatError(
-            f"{name}: its pixel noise is {ratio:.3g} times that of a sky of {level:.4g} counts at "
-            f"a gain of {gain:g}; check gain and sky (sky={gain * found.globalrms**2:.4g} would "
-            "fit the noise if the sky was subtracted)",
-            parameters=("gain", "sky"),
+            f"{name}: the mask has shape {np.shape(mask)}, the image {shape}", parameters=("mask",)
         )
-    return image
+    _refuse_unless_real(name, "mask", mask)
+    masked: np.ndarray = np.asarray(mask) != 0
+    if masked.mean() > MAX_MASKED:
+        raise NpecatError(
+            f"{name}: the mask hides {masked.mean():.1%} of the pixels, all where it is not 0; is "
+            "it a weight map? Then give it as weight",
+            parameters=("mask", "weight"),
+        )
+    return masked
+
+
+def _relative_noise(
+    name: str, noise: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The noise of each pixel over that of a typical one, and where it is unknown: (y, x) each."""
+    if np.shape(noise) != shape:
+        raise NpecatError(
+            f"{name}: the noise has shape {np.shape(noise)}, the image {shape}",
+            parameters=("noise",),
+        )
+    _refuse_unless_real(name, "noise", noise)
+    with np.errstate(over="ignore"):
+        noise = np.ma.filled(np.ma.asarray(noise, np.float32), np.nan)
+    unknown = ~(np.isfinite(noise) & (noise > 0))
+    if unknown.all():
+        raise NpecatError(
+            f"{name}: the noise is nowhere finite and positive", parameters=("noise",)
+        )
+    middle = np.median(noise[~unknown])
+    return np.where(unknown, np.float32(1), noise / middle), unknown
+
+
+def _refuse_unless_real(name: str, what: str, values: np.ndarray) -> None:
+    """Raise NpecatError, naming image and parameter, unless an array holds real numbers."""
+    kind = np.asarray(values).dtype
+    if kind.kind not in "biuf":
+        raise NpecatError(f"{name}: {what} hold {kind}; give real numbers", parameters=(what,))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is one real number."""
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
 
 
 def _refuse_unless_positive(name: str, what: str, value: float) -> None:
     """Raise NpecatError, naming image and parameter, unless a value is finite and positive."""
-    if not (np.isfinite(value) and value > 0):
+    if not (_is_number(value) and np.isfinite(value) and value > 0):
         raise NpecatError(
-            f"{name}: {what} is {value:g}; it must be finite and positive", parameters=(what,)
+            f"{name}: {what} is {value}; it must be finite and positive", parameters=(what,)
         )
 
 
-def _known_sky(name: str, sky: float | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The sky that was subtracted, checked: float32 (y, x), counts per pixel."""
+def _known_sky(name: str, sky: float | np.ndarray, shape: tuple[int, ...]) -> float | np.ndarray:
+    """The sky that was subtracted, checked, counts per pixel: one number or float32 (y, x)."""
     if np.ndim(sky) == 0:
-        _refuse_unless_positive(name, "sky", float(sky))
-        return np.full(shape, sky, np.float32)
+        _refuse_unless_positive(name, "sky", sky)  # type: ignore[arg-type]
+        return float(sky)
     if np.shape(sky) != shape:
         raise NpecatError(
             f"{name}: sky has shape {np.shape(sky)}, the image {shape}", parameters=("sky",)
         )
+    _refuse_unless_real(name, "sky", sky)  # type: ignore[arg-type]
     level = np.asarray(sky, np.float32)
     if not (np.isfinite(level) & (level > 0)).all():
         raise NpecatError(f"{name}: sky is not everywhere finite and positive", parameters=("sky",))
@@ -231,11 +342,11 @@ def _scale(name: str, wcs: WCS | None, pixel_scale: float | None) -> float:
 
 
 def _psf(name: str, psf: Psf | Sequence[float] | np.ndarray | float, scale: float) -> Psf:
-    """The PSF from any of its forms, checked, with a warning if its FWHM is outside KNOWN_FWHM."""
+    """The PSF from any of its forms, checked."""
     if isinstance(psf, Psf):
         point = psf
     elif np.ndim(psf) == 0:
-        _refuse_unless_positive(name, "fwhm", float(psf))  # type: ignore[arg-type]
+        _refuse_unless_positive(name, "fwhm", psf)  # type: ignore[arg-type]
         point = typical_psf(float(psf) / scale)  # type: ignore[arg-type]
     elif np.shape(psf) == (len(PARAMETERS),):
         point = Psf.of(psf)  # type: ignore[arg-type]
@@ -246,11 +357,22 @@ def _psf(name: str, psf: Psf | Sequence[float] | np.ndarray | float, scale: floa
             parameters=("psf",),
         )
     point.check(f"{name}, PSF")
-    narrowest, widest = KNOWN_FWHM
-    if not narrowest <= point.fwhm <= widest:
-        log.warning(
-            "%s has stars %.3g pixels wide at half maximum: the PSF is unlike those in training",
-            name,
-            point.fwhm,
-        )
     return point
+
+
+def _warn_of_width(name: str, psf: Psf) -> None:
+    """Warn if the FWHM of a PSF is outside KNOWN_FWHM."""
+    narrowest, widest = KNOWN_FWHM
+    if psf.fwhm > widest:
+        log.warning(
+            "%s has stars %.3g pixels wide at half maximum, wider than in training: bin the image "
+            "2 x 2, or bright stars will be missed",
+            name,
+            psf.fwhm,
+        )
+    elif psf.fwhm < narrowest:
+        log.warning(
+            "%s has stars %.3g pixels wide at half maximum, narrower than in training",
+            name,
+            psf.fwhm,
+        )

@@ -1,16 +1,21 @@
 """A calibrated image of any survey, with everything that is needed to catalog it."""
 
+import logging
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
 
 import numpy as np
+from astropy.io import fits
 from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.model.psf import Psf
+from npecat_sim.surveys.inspection.findings import Findings
 from npecat_sim.surveys.wcs import pixel_scale as scale_of
 from npecat_sim.units import PIXEL_SCALE, sky_sigma
+
+log = logging.getLogger(__name__)
 
 MIN_SIDE = 38
 """Pixels: minimum side of an image. The aperture to which fluxes are calibrated, which is
@@ -18,13 +23,18 @@ MIN_SIDE = 38
 
 
 class PixelFlag(IntFlag):
-    """Known defects of a pixel; HALO marks a pixel that holds the outer light of a bright star."""
+    """Known defects of a pixel.
+
+    HALO marks a pixel that holds the outer light of a bright star, and CROWDED one in a region with
+    more sources, or more light of theirs, than in training.
+    """
 
     NO_DATA = 1
     SATURATED = 2
     COSMIC_RAY = 4
     INTERPOLATED = 8
     HALO = 32
+    CROWDED = 64
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,13 @@ class SurveyImage:
         Arcsec per pixel.
     origin : dict
         Plain values that identify the image, such as run, camera column and field.
+    band : str
+        Name of the filter, such as "r". Columns of flux bear it.
+    findings : Findings or None
+        What an inspection of the pixels found; None if there was none.
+    corner : tuple of int
+        Column and row, in the file, of the first pixel: not (0, 0) for a cut of a larger image.
+        `wcs` and the positions in catalogs count from the first pixel of the file.
     """
 
     name: str
@@ -64,6 +81,25 @@ class SurveyImage:
     wcs: WCS | None
     pixel_scale: float
     origin: dict[str, Any]
+    band: str = "r"
+    findings: Findings | None = None
+    corner: tuple[int, int] = (0, 0)
+
+    @property
+    def header_of_file(self) -> fits.Header:
+        """Header of the coordinates of the file, empty if they are unknown."""
+        cards = fits.Header() if self.wcs is None else self.wcs.to_header(relax=True)
+        return cards
+
+    @property
+    def header(self) -> fits.Header:
+        """Header of the coordinates of these pixels, empty if they are unknown."""
+        cards = self.header_of_file
+        if self.wcs is None:
+            return cards
+        for axis, first in enumerate(self.corner, start=1):
+            cards[f"CRPIX{axis}"] = cards.get(f"CRPIX{axis}", 0.0) - first
+        return cards
 
     @property
     def sky_sigma(self) -> float:
@@ -77,11 +113,7 @@ class SurveyImage:
             array = getattr(self, field)
             if array.ndim != 2 or array.shape != shape:
                 raise NpecatError(f"{self.name}: {field} has shape {array.shape}, not {shape}")
-        if min(shape) < MIN_SIDE:
-            raise NpecatError(
-                f"{self.name}: the image has {shape[1]} x {shape[0]} pixels; "
-                f"give at least {MIN_SIDE} x {MIN_SIDE}"
-            )
+        check_size(self.name, shape)
         has_data = (self.flags & int(PixelFlag.NO_DATA)) == 0
         faintest = np.min(self.image, where=has_data, initial=np.inf)
         brightest = np.max(self.image, where=has_data, initial=-np.inf)
@@ -104,6 +136,15 @@ class SurveyImage:
         self.psf.check(f"{self.name}, PSF")
 
 
+def check_size(name: str, shape: tuple[int, ...]) -> None:
+    """Raise NpecatError, naming the image, if a shape (y, x) is less than MIN_SIDE either way."""
+    if min(shape) < MIN_SIDE:
+        raise NpecatError(
+            f"{name}: the image has {shape[1]} x {shape[0]} pixels; give at least "
+            f"{MIN_SIDE} x {MIN_SIDE}"
+        )
+
+
 def survey_image(
     name: str,
     image: np.ndarray,
@@ -115,6 +156,9 @@ def survey_image(
     wcs: WCS | None = None,
     pixel_scale: float | None = None,
     origin: dict[str, Any] | None = None,
+    band: str = "r",
+    findings: Findings | None = None,
+    corner: tuple[int, int] = (0, 0),
 ) -> SurveyImage:
     """Make a SurveyImage, checked, from the results of a reader.
 
@@ -139,6 +183,13 @@ def survey_image(
         Arcsec per pixel if there is no `wcs`; 0.396 by default.
     origin : dict, optional
         Plain values that identify the image.
+    band : str, optional
+        Name of the filter; "r" by default. Another band is logged, since networks learn types and
+        fluxes of the r band.
+    findings : Findings, optional
+        What an inspection of the pixels found; its warnings are logged.
+    corner : tuple of int, optional
+        Column and row, in the file, of the first pixel.
 
     Returns
     -------
@@ -168,6 +219,18 @@ def survey_image(
         wcs=wcs,
         pixel_scale=scale_of(wcs) if wcs else pixel_scale or PIXEL_SCALE,
         origin=origin or {},
+        band=band,
+        findings=findings,
+        corner=corner,
     )
     result.check()
+    for warning in findings.warnings if findings else ():
+        log.warning("%s: %s", name, warning)
+    if band != "r":
+        log.warning(
+            "%s: band %s; types and flux priors are those of the r band, on which networks are "
+            "trained",
+            name,
+            band,
+        )
     return result

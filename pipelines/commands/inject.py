@@ -9,12 +9,13 @@ from npecat_eval.catalog.formats import write_table
 from npecat_eval.catalog.reading import ImageReading
 from npecat_eval.real_images.injection import injection_test, summary
 from npecat_eval.real_images.injection_report import draw_injection_test, injection_text
-from npecat_eval.survey_catalog import with_psf_of_stars
+from npecat_sim.io.outputs import check_outputs
 from npecat_sim.progress import progress
 from npecat_sim.surveys.image import SurveyImage
 
 from .. import api
-from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, image_options
+from .inspect import show_findings
+from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, ImageFile, image_options
 
 
 @click.command()
@@ -25,7 +26,7 @@ from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, image_options
 @PLOT_OPTION
 @TABLE_OPTION
 def inject(
-    image: SurveyImage,
+    image: ImageFile,
     checkpoint: Path,
     rounds: int,
     seed: int,
@@ -38,9 +39,10 @@ def inject(
     the prior's shapes. A round adds one of r = 16 to 23 to each square of 64 pixels. One that
     lands within 2 pixels of a source that was there before is left out.
     """
+    check_outputs({"plot": plot, "output": output}, {**image.reads, "checkpoint": checkpoint})
     model = api.load(checkpoint)
-    image, width = with_psf_of_stars(image, model)
-    click.echo(f"PSF {width}")
+    survey_image = image.open()
+    show_findings(survey_image)
     with progress("inject", rounds + 1) as advance:
 
         def catalog(of: SurveyImage) -> Detections:
@@ -49,15 +51,15 @@ def inject(
             advance(1, f"{len(found)} detections")
             return found
 
-        sources = injection_test(image, catalog, rounds=rounds, seed=seed)
+        sources = injection_test(survey_image, catalog, rounds=rounds, seed=seed)
     click.echo(
         f"{len(sources)} sources added in {rounds} rounds, {sources['merged'].sum()} of them left "
         "out, since they landed on a source that was there before:\n"
     )
     table = summary(sources)
-    click.echo(injection_text(table))
+    click.echo(injection_text(table, band=survey_image.band))
     if plot:
-        draw_injection_test(table, plot)
+        draw_injection_test(table, plot, band=survey_image.band)
         click.echo(f"\n  {plot}")
     if output:
         write_table(sources, output)

@@ -1,15 +1,19 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.storage import Location, location
 from npecat_train.weights import DEFAULT_WEIGHTS
+
+if TYPE_CHECKING:
+    from npecat_sim.surveys.image import SurveyImage
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 """Type of an option that names a folder of this machine."""
@@ -53,15 +57,90 @@ IMAGE_OPTIONS = (
     click.argument("path", metavar="IMAGE", type=FILE),
     click.option("--psf", help="File with the PSF (default: the one beside IMAGE) or six numbers."),
     click.option("--mask", type=FILE, help="File with masked pixels.  [default: fpM beside IMAGE]"),
-    click.option("--zeropoint", type=float, help="AB magnitude of a count; IMAGE may be any FITS."),
-    click.option("--gain", type=float, help="Electrons per count, with --zeropoint."),
-    click.option("--sky", type=float, help="Counts per pixel that were subtracted already."),
+    click.option("--mask-bits", type=int, help="Sum of the bits of --mask that count."),
     click.option("--fwhm", type=float, help="Width of stars in arcsec, in place of --psf."),
+    click.option("--trust-psf", is_flag=True, help="Keep the PSF, however wide the stars are."),
+    click.option("--zeropoint", type=float, help="AB magnitude of a count.  [default: header]"),
+    click.option("--gain", type=float, help="Electrons per count.  [default: header]"),
+    click.option("--saturate", type=float, help="Counts of saturation.  [default: header]"),
+    click.option("--sky", type=float, help="Counts per pixel that were subtracted already."),
+    click.option("--subtract-sky", is_flag=True, help="Subtract what is left of the sky."),
+    click.option("--weight", type=FILE, help="FITS image of the inverse variance of each pixel,"),
+    click.option("--variance", type=FILE, help="or of the variance,"),
+    click.option("--rms", type=FILE, help="or of the standard deviation, all up to a factor."),
+    click.option("--hdu", help="Index or name of the image in its file, if it holds several."),
+    click.option("--cut", help="Part of the image, x0:x1,y0:y1, columns and rows from 0."),
+    click.option("--pixel-scale", type=float, help="Arcsec per pixel, without coordinates."),
 )
 """The argument IMAGE and the options of its reader, see npecat_sim.surveys.open."""
 
-READER_OPTIONS = ("psf", "mask", "zeropoint", "gain", "sky", "fwhm")
+READER_OPTIONS = (
+    "psf",
+    "mask",
+    "mask_bits",
+    "fwhm",
+    "trust_psf",
+    "zeropoint",
+    "gain",
+    "saturate",
+    "sky",
+    "subtract_sky",
+    "weight",
+    "variance",
+    "rms",
+    "hdu",
+    "cut",
+    "pixel_scale",
+)
 """Arguments of open_image by name."""
+
+SMALL_FILE = 16_000_000
+"""Bytes of a file below which its image is read in one piece, whatever its header says."""
+
+BESIDE = ("photoField-*", "psField-*", "fpM-*")
+"""Files that open_image may find beside a frame of SDSS."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """The argument IMAGE and the options of its reader, before anything is read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    reading : mapping
+        Name of each option in READER_OPTIONS -> its value.
+    """
+
+    path: Path
+    reading: Mapping[str, Any]
+
+    @property
+    def reads(self) -> dict[str, Path | str]:
+        """Files that are read, by option, with those that may be found beside the image."""
+        given = {
+            name: value
+            for name, value in self.reading.items()
+            if isinstance(value, Path) or (name == "psf" and isinstance(value, str))
+        }
+        beside = [file for pattern in BESIDE for file in self.path.parent.glob(pattern)]
+        return {"IMAGE": self.path, **given, **{file.name: file for file in beside}}
+
+    def open(self, **changes: Any) -> "SurveyImage":
+        """Read the image, with other values of some options; NpecatError if it cannot be read."""
+        from npecat_sim.surveys.open import open_image  # astropy, which most commands do not need
+
+        return open_image(self.path, **{**self.reading, **changes})
+
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of a whole image that may be too large for one piece, else None."""
+        from npecat_sim.surveys.any_fits import image_size
+
+        is_small = not self.path.is_file() or self.path.stat().st_size < SMALL_FILE
+        if is_small or self.reading["cut"] is not None:
+            return None
+        return image_size(self.path, self.reading["hdu"])
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,7 +149,7 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     Parameters
     ----------
     command : callable
-        It is called with the keyword argument ``image``, a SurveyImage.
+        It is called with the keyword argument ``image``, an ImageFile.
 
     Returns
     -------
@@ -80,11 +159,9 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def with_image(path: Path, **options: Any) -> Any:
-        """Open the image and call the command with it."""
-        from npecat_sim.surveys.open import open_image  # astropy, which most commands do not need
-
+        """Call the command with the image that is to be read."""
         reading = {name: options.pop(name) for name in READER_OPTIONS}
-        return command(image=open_image(path, **reading), **options)
+        return command(image=ImageFile(path, reading), **options)
 
     for option in reversed(IMAGE_OPTIONS):
         option(with_image)

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.table import Table
 
 from npecat_eval.real_images.photoobj import GALAXY, STAR
+from npecat_sim.surveys.sdss.photofield import BANDS
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
 
 CENTRE = 0.0, 30.0
@@ -29,17 +30,17 @@ def scattered(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return 50.0 * (cells % 40) + 30 + jitter[0], 49.0 * (cells // 40) + 30 + jitter[1]
 
 
-def photoobj_data(n: int = 300) -> dict[str, np.ndarray]:
-    """Columns of n good rows, a star and a galaxy in turn, r from 15 to 22; other bands differ."""
+def photoobj_data(n: int = 300, band: str = "r") -> dict[str, np.ndarray]:
+    """Columns of n good rows, a star and a galaxy in turn, 15 to 22 mag in a band alone."""
     x, y = scattered(n)
     ra, dec = sky_of(x, y)
     flux = flux_of_magnitude(np.linspace(15, 22, n, endpoint=False))
     galaxy = np.arange(n) % 2 == 1
 
     def bands(values: np.ndarray, others: float) -> np.ndarray:
-        columns = [np.full(n, others)] * 5
-        columns[2] = values
-        return np.stack(columns, axis=1).astype(np.float32)
+        columns = np.full((n, 5), others, np.float32)
+        columns[:, BANDS.index(band)] = values
+        return columns
 
     return {
         "RA": ra,
@@ -50,7 +51,7 @@ def photoobj_data(n: int = 300) -> dict[str, np.ndarray]:
         "OBJC_FLAGS": np.zeros(n, np.int32),
         "NCHILD": np.zeros(n, np.int16),
         "THING_ID": np.arange(n, dtype=np.int32),
-        "FLAGS": np.outer(np.ones(n), [0, 0, BINNED1, 0, 0]).astype(np.int32),
+        "FLAGS": bands(np.full(n, BINNED1), 0).astype(np.int32),
         "PSFFLUX": bands(np.where(galaxy, 0.5, 1) * flux, 1e4),
         "CMODELFLUX": bands(np.where(galaxy, 1, 0.9) * flux, 1e4),
     }
@@ -62,18 +63,18 @@ def write_photoobj(path: Path, data: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def catalog_data(photoobj: dict[str, np.ndarray]) -> Table:
+def catalog_data(photoobj: dict[str, np.ndarray], band: str = "r") -> Table:
     """What a perfect catalog of the sources of photoobj_data would hold."""
-    galaxy = photoobj["OBJC_TYPE"] == GALAXY
-    flux = np.where(galaxy, photoobj["CMODELFLUX"][:, 2], photoobj["PSFFLUX"][:, 2])
+    galaxy, at = photoobj["OBJC_TYPE"] == GALAXY, BANDS.index(band)
+    flux = np.where(galaxy, photoobj["CMODELFLUX"][:, at], photoobj["PSFFLUX"][:, at])
     return Table(
         {
             "ra": photoobj["RA"],
             "dec": photoobj["DEC"],
-            "x": photoobj["COLC"][:, 2] - 0.5,
-            "y": photoobj["ROWC"][:, 2] - 0.5,
+            "x": photoobj["COLC"][:, at] - 0.5,
+            "y": photoobj["ROWC"][:, at] - 0.5,
             "prob_galaxy": np.where(galaxy, 0.9, 0.1),
-            "mag_r": 22.5 - 2.5 * np.log10(flux.astype(float)),
+            f"mag_{band}": 22.5 - 2.5 * np.log10(flux.astype(float)),
             "flags": np.zeros(len(flux), np.int32),
         }
     )

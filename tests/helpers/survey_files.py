@@ -24,9 +24,12 @@ PHOTOFIELD_COLUMNS = {
 
 N_FIELDS = 6
 
+OF_BANDS = np.array([1.2, 1.1, 1, 0.95, 0.9])
+"""Values of u, g, r, i and z over that of r, in photoField and psField files."""
+
 
 def photofield_data(run: int = 94, camcol: int = 1) -> dict[str, np.ndarray]:
-    """Columns of N_FIELDS good fields, numbered from 11; the other bands hold 100 times more."""
+    """Columns of N_FIELDS good fields, numbered from 11; bands differ by OF_BANDS."""
     columns = {
         "RUN": np.full(N_FIELDS, run, np.int32),
         "CAMCOL": np.full(N_FIELDS, camcol, np.int32),
@@ -34,9 +37,8 @@ def photofield_data(run: int = 94, camcol: int = 1) -> dict[str, np.ndarray]:
         "PHOTO_STATUS": np.zeros(N_FIELDS, np.int32),
     }
     growth = 1 + np.arange(N_FIELDS) / 100
-    bands = np.array([100, 100, 1, 100, 100])
     for name, value in PHOTOFIELD_COLUMNS.items():
-        columns[name] = (value * np.outer(growth, bands)).astype(np.float32)
+        columns[name] = (value * np.outer(growth, OF_BANDS)).astype(np.float32)
     return columns
 
 
@@ -154,22 +156,28 @@ PSFIELD = {
     "gain": 4.6,
     "dark_variance": 1.0,
 }
-"""Column of HDU 6 -> its r-band value; the other bands hold 100 times more."""
+"""Column of HDU 6 -> its r-band value; bands differ by OF_BANDS."""
 
 
-def write_psfield(folder: Path, changes: dict[str, float] | None = None, field: int = 12) -> Path:
+def write_psfield(
+    folder: Path, field: int = 12, status: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+) -> Path:
     """A psField file of field 94/1/12 or another, with six HDUs before its table as SDSS's."""
     header = fits.Header({"RUN": 94, "CAMCOL": 1, "FIELD": field})
     eigenimages = [
         fits.BinTableHDU.from_columns([fits.Column("nrow_b", "J", array=[1])]) for _ in range(5)
     ]
-    columns = [fits.Column("field", "J", array=[field])]
-    for name, value in {**PSFIELD, **(changes or {})}.items():
-        bands = np.array([[100, 100, 1, 100, 100]], np.float32) * np.float32(value)
-        columns.append(fits.Column(name, "5E", array=bands))
+    columns = [
+        fits.Column("field", "J", array=[field]),
+        fits.Column("status", "5J", array=np.array([status])),
+    ]
+    for name, value in PSFIELD.items():
+        columns.append(fits.Column(name, "5E", array=[OF_BANDS * value]))
     path = folder / f"psField-000094-1-{field:04d}.fit"
     table = fits.BinTableHDU.from_columns(columns)
-    fits.HDUList([fits.PrimaryHDU(header=header), *eigenimages, table]).writeto(path)
+    fits.HDUList([fits.PrimaryHDU(header=header), *eigenimages, table]).writeto(
+        path, overwrite=True
+    )
     return path
 
 
@@ -178,6 +186,7 @@ def write_mask(
     spans: dict[int, list[list[tuple[int, int, int]]]],
     shape: tuple[int, int] = SMALL,
     field: int = 12,
+    band: str = "r",
 ) -> Path:
     """An fpM file; spans: HDU -> regions of (row, first column, last column)."""
     header = fits.Header({"RUN": 94, "CAMCOL": 1, "FIELD": field})
@@ -193,14 +202,14 @@ def write_mask(
             fits.Column("s", "PB()", array=cells),
         ]
         hdus.append(fits.BinTableHDU.from_columns(columns))
-    path = folder / f"fpM-000094-r1-{field:04d}.fit"
+    path = folder / f"fpM-000094-{band}1-{field:04d}.fit"
     fits.HDUList(hdus).writeto(path)
     return path
 
 
 def _format(values: np.ndarray) -> str:
-    letter = "J" if values.dtype == np.int32 else "E"
-    return f"{values[0].size}{letter}"
+    letters = {"int32": "J", "int64": "K", "bool": "L", "float32": "E", "float64": "D"}
+    return f"{values[0].size}{letters[values.dtype.name]}"
 
 
 def _dim(values: np.ndarray) -> str | None:

@@ -97,9 +97,9 @@ def test_gain_and_sky_of_an_image_are_measured_where_they_are_not_given():
         ({"gain": 0.0}, "gain is 0", ("gain",)),
         ({"mask": np.zeros((3, 3))}, "the mask has shape (3, 3)", ("mask",)),
         ({"sky": np.ones((3, 3))}, "sky has shape (3, 3)", ("sky",)),
-        ({"sky": SKY}, "still holds a sky", ("sky",)),
+        ({"sky": SKY}, "noise sigmas a pixel) is left", ("subtract_sky", "sky")),
         ({"pixel_scale": 5.0}, "pixels measure 5 arcsec", ()),
-        ({"gain": ELECTRONS / 9}, "its pixel noise is", ("gain", "sky")),
+        ({"gain": ELECTRONS / 36}, "its noise under the PSF is 0.1", ("gain", "sky")),
     ],
 )
 def test_errors_state_the_fact_and_name_the_parameter(options, words, parameters):

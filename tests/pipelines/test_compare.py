@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from scipy.spatial import KDTree
 
 from npecat.commands.compare import compare
+from npecat_eval.catalog.flags import SourceFlag
 from npecat_eval.real_images.photoobj import BRIGHT, SKY, read_photoobj
 from npecat_eval.real_images.sdss_comparison import Comparison
 from npecat_eval.real_images.sdss_tables import BINS, disagreements, joined, summary
@@ -165,6 +166,27 @@ def test_joined_table_has_every_source_once(compared):
     assert table["nearest"].unit == "arcsec" and all(c.description for c in table.columns.values())
 
 
+def test_a_catalog_is_compared_in_its_own_band(tmp_path):
+    photoobj = photoobj_data(N, band="i")
+    catalog_data(photoobj, "i").write(tmp_path / "catalog.fits")
+    write_photoobj(tmp_path / "photoObj.fits", photoobj)
+    names = ("catalog.fits", "photoObj.fits", "all.ecsv", "all.png")
+    catalog, reference, output, plot = [str(tmp_path / name) for name in names]
+    words = [catalog, reference, "-o", output, "--plot", plot]
+    result = CliRunner().invoke(compare, words, catch_exceptions=False)
+    lines = result.output.splitlines()
+    assert lines[0].startswith("300 detections and 300 SDSS sources, 300 pairs")
+    assert lines[2].startswith("SDSS i ") and lines[3].startswith("i < 15")
+    assert "0 disagreements brighter than i = 21:" in lines
+    every = Table.read(output)
+    np.testing.assert_allclose(every["mag_i"], every["sdss_mag"], rtol=1e-5)
+    other = catalog_data(photoobj, "i")
+    other.rename_column("mag_i", "mag_V")
+    other.write(catalog, overwrite=True)
+    with pytest.raises(NpecatError, match="SDSS has the bands u g r i z, the catalog is of band V"):
+        CliRunner().invoke(compare, words, catch_exceptions=False)
+
+
 def test_command_prints_and_writes_the_same_bytes_again(tmp_path):
     photoobj = photoobj_data(N)
     catalog = catalog_data(photoobj)
@@ -244,12 +266,33 @@ def test_cut_files_are_refused_in_one_line(tmp_path, kept):
         assert "\n" not in str(caught.value)
 
 
+def test_a_saturated_star_without_a_flux_is_found_but_not_measured(tmp_path):
+    photoobj = photoobj_data(N)
+    catalog = catalog_data(photoobj)
+    path = tmp_path / "catalog.ecsv"
+    catalog["mag_r"][0] = np.nan
+    catalog.write(path)
+    with pytest.raises(NpecatError, match="row 0: mag_r is nan"):
+        read_catalog(path)
+    catalog["flags"][0] = SourceFlag.SATURATED
+    catalog.write(path, overwrite=True)
+    write_photoobj(tmp_path / "photoObj.fits", photoobj)
+    comparison = Comparison.of(read_catalog(path), read_photoobj(tmp_path / "photoObj.fits"))
+    row = row_of(summary(comparison), -np.inf, 21)
+    assert row["complete"] == 1 and row["complete_n"] == row["agree_n"]
+    assert row["star_ratio"] == pytest.approx(1, rel=1e-5)
+    assert row["star_n"] + row["galaxy_n"] == row["agree_n"] - 1
+    disagreements(comparison)
+    joined(comparison)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
         ("ra", None, "column ra is missing; make it with npecat catalog"),
         ("ra", np.nan, "row 0: ra is nan; catalog an image that has a WCS"),
         ("mag_r", np.inf, "row 0: mag_r is inf"),
+        ("mag_r", None, "0 columns hold magnitudes, such as mag_r, not one"),
         ("flags", "many", "column flags does not hold numbers"),
     ],
 )

@@ -149,10 +149,11 @@ def test_known_cataloger_gets_its_score(tmp_path):
     again = injection_test(empty_image(560, 700), known_cataloger, rounds=2, seed=2)
     assert all(np.array_equal(table[n], again[n], equal_nan=True) for n in ("x", "found_flux"))
 
-    lines = injection_text(result).splitlines()
+    lines = injection_text(result, band="i").splitlines()
+    assert lines[0].startswith("true i")
     assert len(lines) == 1 + len(result) and any("-0.50" in line for line in lines)
     for name in ("a.png", "b.png"):
-        draw_injection_test(result, tmp_path / name)
+        draw_injection_test(result, tmp_path / name, band="i")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

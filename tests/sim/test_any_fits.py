@@ -103,7 +103,7 @@ def test_masked_and_infinite_pixels_hold_no_data_and_do_not_touch_the_sky(tmp_pa
 def test_fwhm_scales_a_typical_psf_to_pixels(tmp_path):
     image = open_image(write(tmp_path, counts()), **GIVEN)
     assert image.psf.fwhm == pytest.approx(1.3 / 0.396, rel=1e-6)
-    assert image.psf == typical_psf(1.3 / 0.396)
+    np.testing.assert_allclose(image.psf.parameters, typical_psf(1.3 / 0.396).parameters, rtol=1e-6)
     path = write(tmp_path, counts(), scaled(COORDINATES, 0.95))
     assert open_image(path, **GIVEN).psf.fwhm == pytest.approx(1.3 / 0.396 / 0.95, rel=1e-6)
 
@@ -163,13 +163,12 @@ def test_what_training_did_not_hold_is_warned_of(tmp_path, caplog, scale, fwhm, 
     [
         (counts() - SKY, {}, "the sky that was measured falls to"),
         (counts(), {"sky": SKY}, "leave sky out"),
-        (counts() - SKY + 30, {}, "times that of a sky of 29.79 counts"),
-        (counts(), {"gain": 20 * GAIN}, "its pixel noise is 4.39"),
-        (counts() - SKY, {"sky": 20 * SKY}, "its pixel noise is 0.219"),
+        (counts(), {"gain": 30 * GAIN}, "its noise under the PSF is 5."),
+        (counts() - SKY, {"sky": 30 * SKY}, "its noise under the PSF is 0.1"),
         (counts(), {"gain": 0.0}, "gain is 0"),
         (counts(), {"gain": -1.0}, "gain is -1"),
         (counts(), {"gain": np.nan}, "gain is nan"),
-        (counts(), {"gain": None}, "no gain"),
+        (counts() - SKY, {"gain": None, "sky": SKY}, "the gain of an image without its sky"),
         (counts(), {"zeropoint": np.nan}, "zeropoint is nan"),
         (counts(), {"zeropoint": -1e4}, "zeropoint is -10000"),
         (counts() - SKY, {"sky": 0.0}, "sky is 0"),
@@ -177,11 +176,11 @@ def test_what_training_did_not_hold_is_warned_of(tmp_path, caplog, scale, fwhm, 
         (counts() - SKY, {"sky": np.inf}, "sky is inf"),
         (counts(), {"fwhm": 0.0}, "fwhm is 0"),
         (counts(), {"fwhm": np.nan}, "fwhm is nan"),
-        (counts(), {"fwhm": None}, "give either fwhm or psf"),
+        (counts(), {"fwhm": None}, "give fwhm or psf"),
         (counts(), {"psf": "1.4,3,2.6,3.2,0.04,0.01"}, "give either fwhm or psf"),
-        (np.zeros(SHAPE), {}, "falls to 0 counts"),
+        (np.zeros(SHAPE), {}, "every pixel is 0"),
         (np.zeros(SHAPE), {"sky": SKY}, "every pixel is 0"),
-        (np.full(SHAPE, 7.0), {}, "every pixel is 0"),
+        (np.full(SHAPE, 7.0), {}, "every pixel is 7"),
         (np.full(SHAPE, np.nan), {"sky": SKY}, "every pixel is without data"),
         (counts()[:10, :10], {}, "the image has 10 x 10 pixels"),
         (np.ones((3, 40, 40)), {}, "no image with two axes"),

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,15 +185,18 @@ def crop(hdus: fits.HDUList) -> None:
 @pytest.mark.parametrize(
     ("spoiler", "named"),
     [
-        (set_card("frame", "NAXIS1", 48, 10**9), "HDU 0: an image of 40,000,000,000 pixels"),
-        (set_card("frame", "NAXIS2", 40, 41 * 10**5), "HDU 0: an image of 196,800,000 pixels"),
+        (set_card("frame", "NAXIS1", 48, 10**9), "HDU 0 should end at byte 160,000,"),
+        (set_card("frame", "NAXIS2", 40, 0), "only a frame of SDSS, which has 4 HDUs"),
         (set_card("frame", "NAXIS2", 40, 4000), "HDU 0 should end at byte"),
         (set_card("frame", "NAXIS", 2, 10**9), "HDU 0: NAXIS is 1000000000"),
         (set_card("frame", "BITPIX", -32, -8), "HDU 0: BITPIX is '-8'"),
         (set_card("frame", "TFIELDS", 3, 10**9), "HDU 2: TFIELDS is 1000000000"),
-        (edited("frame", lambda hdus: hdus.pop(3)), "HDU 3 is missing"),
-        (edited("frame", lambda hdus: [hdus.pop(), hdus.pop()]), "HDU 2 is missing"),
-        (edited("frame", lambda hdus: hdus.pop(1)), "HDU 1 holds no Image"),
+        (edited("frame", lambda hdus: hdus.pop(3)), "only a frame of SDSS, which has 4 HDUs"),
+        (
+            edited("frame", lambda hdus: [hdus.pop(), hdus.pop()]),
+            "only a frame of SDSS, which has 4 HDUs",
+        ),
+        (edited("frame", lambda hdus: hdus.pop(1)), "only a frame of SDSS, which has 4 HDUs"),
         (edited("frame", put(2, "ALLSKY", np.nan)), "grid[0, 0] is nan"),
         (edited("frame", put(2, "ALLSKY", np.inf)), "grid[0, 0] is inf"),
         (edited("frame", put(2, "ALLSKY", 0)), "grid[0, 0] is 0"),
@@ -202,7 +206,7 @@ def crop(hdus: fits.HDUList) -> None:
         (edited("frame", pixels(0)), "every pixel is 0"),
         (edited("frame", pixels(np.nan)), "every pixel is without data"),
         (edited("frame", crop), "YINTERP holds"),
-        (edited("frame", card("BUNIT", "adu")), "unit adu"),
+        (edited("frame", card("BUNIT", "adu")), "only a frame of SDSS, which has 4 HDUs"),
         (edited("frame", card("CD1_2", 3e-4)), "pixels are not square"),
         (edited("frame", card("CTYPE1", "RA---NON")), "WCS cannot be read"),
         (edited("photofield", put(1, "PSF_SIGMA1", -1)), "sigma1 is -1"),
@@ -228,6 +232,38 @@ def test_spans_beyond_the_frame_are_refused(files):
         files["mask"].unlink()
         write_mask(files["mask"].parent, {2: [[span]]})
         assert "HDU 2: row" in refused(files, "mask")
+
+
+@pytest.mark.parametrize(
+    ("regions", "what"),
+    [
+        ([[]] * 20_001, "20001 regions, a mask has at most 20000"),
+        ([[(5, 5, 5)] * 241], "241 spans, a mask has at most 240"),
+    ],
+)
+def test_more_spans_than_a_mask_can_have_are_refused(files, regions, what):
+    files["mask"].unlink()
+    write_mask(files["mask"].parent, {8: regions})
+    assert f"HDU 8 tells of {what}" in refused(files, "mask")
+
+
+def test_a_mask_whose_rows_share_one_array_is_refused_before_it_is_expanded(files):
+    """A file of 40 kB that holds 6 MB of spans."""
+    n_rows, n_spans = 200, 5_000
+    heap = bytes(6 * n_spans)
+    rows = np.tile(np.array([n_spans, len(heap), 0], ">i4"), n_rows).tobytes() + heap
+    header = fits.BinTableHDU.from_columns(
+        [fits.Column("nspan", "J"), fits.Column("s", f"1PB({len(heap)})")], nrows=n_rows
+    ).header
+    header["PCOUNT"] = len(heap)
+    start = fits.PrimaryHDU(header=fits.getheader(files["mask"])).header.tostring().encode()
+    table = header.tostring().encode() + rows + bytes(-len(rows) % BLOCK)
+    files["mask"].write_bytes(start + table)
+    tracemalloc.start()
+    refused(files, "mask")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10e6
 
 
 def test_a_frame_of_10_by_10_pixels_is_refused(files):

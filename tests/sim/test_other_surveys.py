@@ -14,13 +14,21 @@ from tests.helpers.survey_files import COORDINATES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "other_surveys.md"
 
-CARDS = {"MAGZERO": 25.0, "GAIN": 2.5, "SKY": 400.0, "SEEING": 1.3, "EXPOSURE": 17}
+CARDS = {
+    "MAGZERO": 25.0,
+    "GAIN": 2.5,
+    "FULLWELL": 900.0,
+    "SKY": 400.0,
+    "SEEING": 1.3,
+    "EXPOSURE": 17,
+}
 
 
 def write_night(folder: Path, cards: dict[str, object]) -> Path:
     counts = np.random.default_rng(2).normal(0, np.sqrt(400 / 2.5), (60, 50))
     quality = np.zeros((60, 50), np.int16)
     quality[3, 4], quality[5, 6] = 1, 2
+    counts[7, 8:10] = 1000.0
     image = fits.PrimaryHDU(counts)
     image.header.update({**COORDINATES, **cards})
     path = folder / "night-0001.fits"
@@ -46,7 +54,8 @@ def test_the_example_equals_the_generic_reader(example, tmp_path):
     )
     dead = image.flags == PixelFlag.NO_DATA
     assert np.argwhere(dead).tolist() == [[3, 4]]
-    assert np.argwhere(image.flags == PixelFlag.SATURATED).tolist() == [[5, 6]]
+    full = image.flags == PixelFlag.SATURATED
+    assert np.argwhere(full).tolist() == [[7, 8], [7, 9]]
     np.testing.assert_allclose(image.image[~dead], generic.image[~dead], rtol=1e-6)
     assert image.image[3, 4] == 0
     np.testing.assert_allclose(image.background, generic.background)
@@ -57,8 +66,8 @@ def test_the_example_equals_the_generic_reader(example, tmp_path):
 @pytest.mark.parametrize(
     ("cards", "named"),
     [
-        ({"SKY": 0.0}, "background is 0"),
-        ({"GAIN": -1.0}, "electrons per nanomaggy"),
+        ({"SKY": 0.0}, "sky is 0"),
+        ({"GAIN": -1.0}, "gain is -1"),
         ({"CD1_2": 1.0}, "pixels are not square"),
     ],
 )

@@ -185,7 +185,24 @@ def test_malformed_frames_are_refused(tmp_path, fault, named):
 
 
 def test_a_frame_of_another_band_is_refused(tmp_path):
-    assert "FILTER is 'g', not 'r'" in refusal(read_frame_sky, write_frame(tmp_path, band="g"))
+    message = refusal(read_frame_sky, write_frame(tmp_path, band="g"))
+    assert "FILTER is 'g', not 'r'; fields are simulated in the r band alone" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "named"),
+    [
+        ("RUN", np.int64(94 + 2**32), "column RUN holds 4294967390, which does not fit in int32"),
+        ("FIELD", True, "column FIELD holds bool"),
+        ("GAIN", np.ones(5, bool), "column GAIN holds bool"),
+        ("CAMCOL", 1.0, "column CAMCOL holds float64"),
+        ("PHOTO_STATUS", np.int64(2**32), "column PHOTO_STATUS holds 4294967296"),
+    ],
+)
+def test_columns_of_another_type_or_too_large_are_refused(tmp_path, name, values, named):
+    columns = photofield_data()
+    columns[name] = np.array([values] * N_FIELDS)
+    assert named in refusal(read_photofield, write_photofield(tmp_path, columns))
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import logging
 
 import numpy as np
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from npecat_sim.errors import NpecatError
 from npecat_sim.surveys.image import PixelFlag
 from npecat_sim.surveys.open import open_image
+from npecat_sim.surveys.sdss.optics import field_optics
+from npecat_sim.surveys.sdss.photofield import BANDS, read_photofield
 from tests.helpers.survey_files import (
     COORDINATES,
+    OF_BANDS,
     PHOTOFIELD_COLUMNS,
     PSFIELD,
     SMALL,
@@ -161,12 +165,130 @@ def test_only_the_field_s_own_row_of_a_photofield_matters(frame, tmp_path):
     assert open_image(frame).psf.parameters[0] == pytest.approx(PHOTOFIELD_PSF[0])
 
 
+@pytest.mark.parametrize(("band", "factor"), list(zip(BANDS, OF_BANDS, strict=True)))
+def test_a_frame_of_any_band_has_its_own_psf_detector_and_mask(tmp_path, caplog, band, factor):
+    data = small_frame_data()
+    calibration = data["calibration"].mean(dtype=np.float64)
+    gain, dark = 4.71 * 1.01 * factor, 1.8 * 1.01 * factor
+    sky = bilinear(data["ALLSKY"], data["YINTERP"], data["XINTERP"]) * data["calibration"]
+    background = sky + dark * gain * calibration
+    data["image"] *= np.float32(np.sqrt(background.mean() * calibration / gain) / 0.03)
+    frame = write_frame(tmp_path, data, band=band)
+    write_photofield(tmp_path)
+    masks = {
+        name: write_mask(tmp_path, {2: [[(row, 4, 4)]]}, band=name)
+        for row, name in enumerate(BANDS)
+    }
+    with caplog.at_level(logging.INFO):
+        image = open_image(frame)
+    assert image.band == band
+    np.testing.assert_allclose(image.psf.parameters, PHOTOFIELD_PSF * factor, rtol=1e-6)
+    assert image.electrons_per_nmgy == pytest.approx(gain / calibration, rel=1e-6)
+    np.testing.assert_allclose(image.background, background, rtol=1e-5)
+    assert np.argwhere(image.flags).tolist() == [[BANDS.index(band), 4]]
+    assert f"pixels are flagged as in {masks[band]}" in caplog.text
+    warnings = [entry for entry in caplog.records if entry.levelno == logging.WARNING]
+    assert len(warnings) == (band != "r")
+    assert (
+        not warnings or f"band {band}; types and flux priors are those of the r band" in caplog.text
+    )
+
+    image = open_image(frame, psf=str(write_psfield(tmp_path)))
+    np.testing.assert_allclose(image.psf.parameters, PSFIELD_PSF * factor, rtol=1e-6)
+    assert image.electrons_per_nmgy == pytest.approx(4.6 * factor / calibration, rel=1e-6)
+
+
+def test_a_mask_of_another_band_is_refused(frame, tmp_path):
+    mask = write_mask(tmp_path, {}, band="i")
+    assert "it is the mask of the i band, the frame is of r" in refusal(frame, None, mask)
+
+
+@pytest.mark.parametrize(
+    ("identity", "named"),
+    [((94, 7, 12), "SDSS has no RUN 94, CAMCOL 7"), ((-1, 1, 12), "SDSS has no RUN -1, CAMCOL 1")],
+)
+def test_frames_that_sdss_cannot_have_are_refused(tmp_path, identity, named):
+    frame = write_frame(tmp_path, small_frame_data(), identity=identity)
+    assert named in refusal(frame, "1,3,2,3,0.1,0.1")
+    frame = write_frame(tmp_path, small_frame_data(), band="y")
+    assert "FILTER is 'y', none of u g r i z" in refusal(frame, "1,3,2,3,0.1,0.1")
+
+
+NUMBERS = "1,3,2,3,0.1,0.1"
+
+
+@pytest.mark.parametrize(
+    ("band", "run", "camcol", "gain", "dark_variance"),
+    [
+        ("u", 1099, 2, 1.595, 12.6025),
+        ("u", 1101, 2, 1.825, 12.6025),
+        ("g", 94, 1, 3.32, 15.6025),
+        ("r", 94, 6, 4.895, 0.9025),
+        ("i", 1499, 4, 4.885, 6.25),
+        ("i", 1501, 4, 4.885, 7.5625),
+        ("z", 1501, 5, 3.48, 2.1025),
+    ],
+)
+def test_with_numbers_the_detector_is_that_of_band_column_and_run(
+    band, run, camcol, gain, dark_variance
+):
+    optics = field_optics(NUMBERS, (run, camcol, 12), band=band)
+    assert (optics.gain, optics.dark_variance) == (gain, dark_variance)
+
+
+def test_numbers_are_refused_where_the_gain_is_not_known():
+    with pytest.raises(NpecatError, match="the gain of run 94, camera column 2 in the i band"):
+        field_optics(NUMBERS, (94, 2, 12), band="i")
+
+
+@pytest.mark.parametrize("status", [3, 4, 5, 6, 7, -1, 35])
+def test_a_psfield_without_a_psf_of_the_field_is_refused(frame, tmp_path, status):
+    psfield = write_psfield(tmp_path, status=(0, 0, status, 0, 0))
+    message = refusal(frame, str(psfield))
+    assert message.startswith(f"{psfield}: the status of the r band is {status} (")
+
+
+@pytest.mark.parametrize(("status", "warned"), [(0, False), (32, False), (1, True), (66, True)])
+def test_a_psf_of_few_stars_is_taken_with_a_warning(frame, tmp_path, caplog, status, warned):
+    open_image(frame, psf=str(write_psfield(tmp_path, status=(3, 3, status, 3, 3))))
+    assert (f"the status of the r band is {status} (PSF" in caplog.text) == warned
+    assert len(caplog.records) == warned
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "camcol", "field"),
+    [
+        ("photoField-000094-1.fits", 94, 1, 12),
+        ("photoField-002583-2.fits", 2583, 2, None),
+        ("photoField-003900-6.fits", 3900, 6, None),
+        ("psField-003900-6-0269.fit", 3900, 6, 269),
+    ],
+)
+def test_real_files_agree_with_the_table_of_detectors(sdss_dir, name, run, camcol, field):
+    path = sdss_dir / name
+    if not path.exists():
+        pytest.skip(f"no {name} among the SDSS files")
+    if field is None:
+        field = int(read_photofield(path).identity[0, 2])
+    for band in BANDS:
+        optics = field_optics(str(path), (run, camcol, field), band=band)
+        if (band, camcol) == ("i", 2):
+            assert optics.gain == pytest.approx(5.195)
+        else:
+            known = field_optics(NUMBERS, (run, camcol, field), band=band)
+            assert optics.gain == pytest.approx(known.gain)
+            assert optics.dark_variance == pytest.approx(known.dark_variance)
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         ({"gain": 2.0}, "gain is for images of other surveys"),
         ({"sky": 2.0}, "sky is for images of other surveys"),
-        ({"fwhm": 2.0}, "fwhm is for images of other surveys"),
+        ({"hdu": "0"}, "hdu is for images of other surveys"),
+        ({"cut": "0:40,0:40"}, "cut is for images of other surveys"),
+        ({"fwhm": 2e3}, "its PSF .as given. is 5051 pixels wide"),
+        ({"saturate": 0.01}, "a saturation at 0.01 nmgy .as given. is no more than its sky"),
         ({"psf": "1,2,3"}, "give six numbers"),
         ({"psf": "a,b,c,d,e,f"}, "give six numbers"),
         ({"psf": "-1,3,2,3,0.1,0.1"}, "sigma1 is -1"),
@@ -185,7 +307,7 @@ def test_the_real_frame(sdss_dir):
     assert image.background.mean() == pytest.approx(0.8732 + 0.0409, abs=1e-3)
     counted = {flag.name: np.count_nonzero(image.flags & flag) for flag in PixelFlag}
     counts = {"NO_DATA": 0, "SATURATED": 523, "COSMIC_RAY": 495, "INTERPOLATED": 18861}
-    assert counted == {**counts, "HALO": 18018}
+    assert {**counts, "HALO": 18018}.items() <= counted.items()
     of_psfield = open_image(
         sdss_dir / "frame-r-000094-1-0012.fits.bz2",
         psf=str(sdss_dir / "psField-000094-1-0012.fit"),

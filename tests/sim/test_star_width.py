@@ -1,104 +1,166 @@
-"""The width of an image's PSF from its own stars."""
+"""The width of an image's PSF from its own stars, whatever was told of it."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from npecat_eval.catalog.detections import Detections
-from npecat_eval.catalog.psf_width import MIN_STARS, star_width, with_width_of_stars
-from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.render.stamps import draw_field
-from npecat_sim.surveys.image import PixelFlag, SurveyImage
-from tests.helpers.survey_images import ELECTRONS, SKY, survey_image
+from npecat_sim.errors import NpecatError
+from npecat_sim.fields.sdss_statistics import typical_psf
+from npecat_sim.surveys.arrays import image_from_arrays
+from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.surveys.inspection.decisions import decide_psf
+from npecat_sim.surveys.inspection.detection import bright_sources
+from npecat_sim.surveys.inspection.stars import MIN_STARS, StarWidth, measure_width
+from npecat_sim.surveys.inspection.told import Told
+from tests.helpers.sky_images import GAIN, PSF, SIGMA, SKY, on_a_grid, photographed, starlight
 
-TRUE_PSF = SINGLE_FIELD.psf_of(0)
+N_STARS = 25
+
+FLUX = np.random.default_rng(0).uniform(2e4, 2e5, N_STARS)
+"""Counts; SNR of 200 to 700."""
 
 
-def field_of_stars(n: int, told: float = 1.0) -> tuple[SurveyImage, Detections]:
-    """n stars of r = 16 to 18 on a grid, under a PSF ``told`` times as wide as the image says."""
-    generator = np.random.default_rng(n)
-    side = 50 * int(np.ceil(np.sqrt(n))) + 50
-    column, row = [axis.ravel()[:n] for axis in np.meshgrid(*(np.arange(50, side, 50),) * 2)]
-    x, y = [axis + generator.uniform(-5, 5, n) for axis in (column, row)]
-    sources = {
-        "x": x,
-        "y": y,
-        "flux": generator.uniform(60, 400, n),
-        "is_galaxy": np.zeros(n, bool),
-        "disk_fraction": np.zeros(n),
-        "angle": np.zeros(n),
-        "disk_half_light_radius": np.ones(n),
-        "disk_axis_ratio": np.ones(n),
-        "bulge_half_light_radius": np.ones(n),
-        "bulge_axis_ratio": np.ones(n),
-    }
-    light = draw_field(sources, TRUE_PSF, shape=(side, side), sky_sigma=np.sqrt(SKY / ELECTRONS))
-    noise = generator.normal(size=light.shape) * np.sqrt((SKY + light) / ELECTRONS)
-    empty = survey_image(side, side, n_stars=0)
-    image = replace(
-        empty,
-        image=(light + noise).astype(np.float32),
-        psf=TRUE_PSF.scaled(1 / told),
+def width_of(counts: np.ndarray, *, told: float = 1.0, spoilt: tuple = ()) -> StarWidth | None:
+    """The width under a PSF that is ``told`` times the true one, some pixels being spoilt."""
+    residual = (counts - SKY).astype(np.float32)
+    hidden = np.zeros(counts.shape, bool)
+    spoilt_pixels = hidden.copy()
+    spoilt_pixels[spoilt] = bool(spoilt)
+    return measure_width(
+        residual,
+        bright_sources(residual, noise=SIGMA, hidden=hidden),
+        spoilt=spoilt_pixels,
+        sigma=SIGMA,
+        electrons=GAIN,
+        psf=PSF.scaled(told),
     )
-    zeros, ones = np.zeros(n), np.ones(n)
-    found = Detections(zeros.astype(int), x + 0.1, y - 0.1, sources["flux"], ones, ones, zeros)
-    return image, found
+
+
+def opened(counts: np.ndarray, **options) -> SurveyImage:
+    return image_from_arrays(counts, **{"gain": GAIN, "pixel_scale": 0.396, **options})
 
 
 def test_scaling_widens_the_profile_alone():
-    wide = TRUE_PSF.scaled(1.1)
-    assert wide.fwhm == pytest.approx(1.1 * TRUE_PSF.fwhm)
+    wide = PSF.scaled(1.1)
+    assert wide.fwhm == pytest.approx(1.1 * PSF.fwhm)
     radius = np.linspace(0, 5, 20)
-    shares = wide.profile(1.1 * radius) / TRUE_PSF.profile(radius)
+    shares = wide.profile(1.1 * radius) / PSF.profile(radius)
     assert shares == pytest.approx(np.full(20, shares[0]))
 
 
-@pytest.mark.parametrize("told", [0.95, 1.0, 1.02])
-def test_stars_tell_how_much_wider_they_are(told):
-    image, found = field_of_stars(49, told)
-    width = star_width(image, found)
-    assert width is not None and width.n_stars == 49
-    assert width.error < 0.002
-    assert abs(width.factor - told) < 3 * width.error + 0.0005
-    mended, done = with_width_of_stars(image, found)
-    assert "49 stars" in done
-    assert mended.psf.parameters == pytest.approx(TRUE_PSF.scaled(width.factor / told).parameters)
+@pytest.mark.parametrize("true", [0.6, 1.0, 2.0])
+def test_the_width_is_that_of_the_stars_whatever_was_told(true):
+    x, y, side = on_a_grid(N_STARS, spacing=70)
+    psf = PSF.scaled(true)
+    counts = photographed(starlight((side, side), x, y, flux=FLUX, psf=psf))
+    widths = [width_of(counts, told=told) for told in (0.5 * true, true, 2 * true)]
+    for width in widths:
+        assert width.n_stars == N_STARS
+        assert width.error < 0.005
+        assert width.psf.fwhm == pytest.approx(psf.fwhm, rel=3 * width.error + 0.002)
+        assert width.psf.fwhm == pytest.approx(widths[0].psf.fwhm, rel=1e-4)
+        assert width.psf.beta == PSF.beta
 
 
-def test_a_few_stars_change_nothing():
-    image, found = field_of_stars(MIN_STARS - 1, told=1.05)
-    same, done = with_width_of_stars(image, found)
-    assert same is image and f"fewer than {MIN_STARS} stars" in done
-
-
-def test_a_psf_that_is_far_off_is_left_and_told():
-    image, found = field_of_stars(25, told=1.4)
-    same, done = with_width_of_stars(image, found)
-    assert same is image and "give a better one" in done
-
-
-def spoilt(image: SurveyImage, found: Detections, how: str) -> tuple[SurveyImage, Detections]:
-    """With all but a few of the stars made unfit."""
-    most = np.arange(len(found)) >= MIN_STARS - 1
+def field_with(how: str) -> tuple[np.ndarray, tuple]:
+    """A field in which all but MIN_STARS - 1 of the stars are made unfit, and spoilt pixels."""
+    x, y, side = on_a_grid(N_STARS)
+    shape, flux, bad = (side, side), FLUX.copy(), slice(MIN_STARS - 1, None)
+    light, spoilt = np.zeros(shape), ()
     if how == "galaxies":
-        return image, replace(found, prob_galaxy=most * 0.5)
-    if how == "faint":
-        return image, replace(found, flux=np.where(most, 1.0, found.flux))
-    if how == "neighbours":
-        columns = {name: np.append(c, c[most]) for name, c in vars(found).items()}
-        columns["x"][len(found) :] += 5
-        return image, Detections(**columns)
-    if how == "edge":
-        return image, replace(found, x=np.where(most, 12.0, found.x))
-    flags = image.flags.copy()
-    rows, columns = [np.rint(axis[most]).astype(int) for axis in (found.y, found.x)]
-    flags[rows, columns] = PixelFlag.SATURATED
-    return replace(image, flags=flags), found
+        row, column = np.indices(shape)
+        for at_x, at_y, one in zip(x[bad], y[bad], flux[bad], strict=True):
+            light += one / 40 * np.exp(-((column - at_x) ** 2 / 18 + (row - at_y) ** 2 / 4.5))
+        flux[bad] = 0
+    elif how == "faint":
+        flux[bad] = 2_000  # SNR 22
+    elif how == "neighbours":
+        light = starlight(shape, x[bad] + 10, y[bad] - 4, flux=0.2 * flux[bad])
+    elif how == "edge":
+        x[bad] = 9.0
+        y[bad] = np.linspace(20, side - 20, len(y[bad]))
+    elif how == "saturated":
+        spoilt = (np.rint(y[bad]).astype(int), np.rint(x[bad]).astype(int))
+    return photographed(light + starlight(shape, x, y, flux=flux)), spoilt
 
 
 @pytest.mark.parametrize("how", ["galaxies", "faint", "neighbours", "edge", "saturated"])
 def test_unfit_stars_are_not_asked(how):
-    image, found = field_of_stars(25, told=1.02)
-    assert star_width(image, found) is not None
-    assert star_width(*spoilt(image, found, how)) is None
+    counts, spoilt = field_with(how)
+    assert width_of(counts, spoilt=spoilt) is None
+
+
+def test_enough_stars_are_asked():
+    assert width_of(field_with("none")[0]).n_stars == N_STARS
+
+
+def test_galaxies_and_hot_pixels_do_not_mislead():
+    """As many round galaxies of many sizes as stars, and many more hot pixels."""
+    x, y, side = on_a_grid(2 * N_STARS)
+    light = starlight((side, side), x[::2], y[::2], flux=FLUX)
+    for at_x, at_y, one, factor in zip(
+        x[1::2], y[1::2], FLUX, np.geomspace(1.3, 4, N_STARS), strict=True
+    ):
+        light += starlight((side, side), [at_x], [at_y], flux=[one], psf=PSF.scaled(factor))
+    counts = photographed(light)
+    places = np.random.default_rng(1).integers(0, side, (2, 200))
+    counts[tuple(places)] += 1e4
+    counts[places[0, :80], np.minimum(places[1, :80] + 1, side - 1)] += 1e4  # pairs are not filled
+    image = opened(counts, psf=PSF.scaled(1.5))
+    assert image.psf.fwhm == pytest.approx(PSF.fwhm, rel=0.01)
+    assert 100 <= image.findings.n_single <= 120
+
+
+def test_the_psf_of_the_stars_is_used_and_said_unless_the_other_is_trusted(caplog):
+    x, y, side = on_a_grid(N_STARS)
+    counts = photographed(starlight((side, side), x, y, flux=FLUX))
+    arcsec = PSF.fwhm * 0.396
+    mended = opened(counts, psf=1.4 * arcsec)  # of a typical shape, not of this one
+    assert mended.psf.fwhm == pytest.approx(PSF.fwhm, rel=0.02)
+    assert "is that of the stars: 25 stars" in caplog.text
+    caplog.clear()
+    trusted = opened(counts, psf=1.4 * arcsec, trust_psf=True)
+    assert trusted.psf.fwhm == pytest.approx(1.4 * PSF.fwhm, rel=1e-6)
+    assert "the PSF is trusted" in caplog.text and "25 stars are" in caplog.text
+    caplog.clear()
+    same = opened(counts, psf=PSF.scaled(1.01))
+    assert same.psf.fwhm == pytest.approx(PSF.fwhm, rel=0.005)
+    assert not caplog.text and "scaled to its stars" in same.findings.psf_was
+    alone = opened(counts, psf=None)
+    assert alone.psf.fwhm == pytest.approx(PSF.fwhm, rel=0.02)
+    assert "that of the stars: 25 stars" in alone.findings.psf_was
+
+
+def test_too_few_stars_leave_the_psf_and_without_one_the_image_is_refused():
+    x, y, side = on_a_grid(MIN_STARS - 1)
+    counts = photographed(starlight((side, side), x, y, flux=FLUX[: MIN_STARS - 1]))
+    image = opened(counts, psf=1.9)
+    assert image.psf == typical_psf(1.9 / 0.396)
+    assert "fewer than 5 bright, lone stars" in image.findings.psf_was
+    with pytest.raises(NpecatError, match=r"image: fewer than 5 bright.*; give fwhm or psf"):
+        opened(counts, psf=None)
+
+
+TOLD = Told("image", "counts", 0.4, sky=None, gain=GAIN, psf=PSF)
+
+
+@pytest.mark.parametrize(
+    ("factor", "error", "n_warnings"),
+    [(1.02, 0.001, 0), (1.04, 0.001, 1), (1.04, 0.02, 0), (0.96, 0.001, 1)],
+)
+def test_a_difference_is_told_from_three_percent_and_three_errors(factor, error, n_warnings):
+    for trusted in (False, True):
+        warnings: list[str] = []
+        width = StarWidth(PSF.scaled(factor), error, 30)
+        psf, _ = decide_psf(width, replace(TOLD, trust_psf=trusted), warnings)
+        assert psf == (PSF if trusted else PSF.scaled(factor))
+        assert len(warnings) == n_warnings
+
+
+@pytest.mark.parametrize("fwhm", [1e-6, 0.19, 16.0, 1e6])
+def test_widths_that_no_survey_has_are_refused(fwhm):
+    x, y, side = on_a_grid(N_STARS)
+    counts = photographed(starlight((side, side), x, y, flux=FLUX))
+    with pytest.raises(NpecatError, match=r"pixels wide at half maximum; give one between"):
+        opened(counts, psf=fwhm)

@@ -1,8 +1,9 @@
-"""Read an r-band frame of SDSS with the PSF and mask files beside it.
+"""Read a frame of SDSS, of any band, with the PSF and mask files beside it.
 
 Format: https://data.sdss.org/datamodel/files/BOSS_PHOTOOBJ/frames/RERUN/RUN/CAMCOL/frame.html
 """
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +12,49 @@ from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.library import identities
+from npecat_sim.fields.sdss_statistics import typical_psf
 from npecat_sim.fields.table import FIELD_SHAPE, SkyMap
 from npecat_sim.io.fits import column, data_at, open_fits
-from npecat_sim.surveys.image import SurveyImage, survey_image
+from npecat_sim.surveys.image import PixelFlag, SurveyImage, check_size, survey_image
+from npecat_sim.surveys.inspection.inspect import inspect_pixels
+from npecat_sim.surveys.inspection.told import Told
 from npecat_sim.surveys.sdss.mask import read_mask
 from npecat_sim.surveys.sdss.optics import Identity, field_optics
-from npecat_sim.surveys.wcs import celestial_wcs
+from npecat_sim.surveys.sdss.photofield import BANDS
+from npecat_sim.surveys.wcs import celestial_wcs, pixel_scale
+from npecat_sim.units import PIXEL_SCALE
+
+log = logging.getLogger(__name__)
 
 MAX_GRID_DEVIATION = 1e-3
 """Maximum deviation of XINTERP and YINTERP from a line, in grid cells; the error of the sky is then
 at most 1e-3 of its change across a cell."""
 
+N_HDUS = 4
+"""HDUs of a frame: image, calibration, sky and astrometry."""
+
+CAMCOLS = range(1, 7)
+"""Numbers of the camera columns."""
+
 PACKED = ("", ".gz", ".bz2")
 """Possible endings of the name of a file beside the frame."""
 
 
-def read_sdss_frame(path: Path, psf: str | None = None, *, mask: Path | None = None) -> SurveyImage:
-    """Read a frame-r file of SDSS, or a cutout of one in the same layout.
+class NotAFrameError(NpecatError):
+    """The file is no frame of SDSS, but may be another image."""
+
+
+def read_sdss_frame(
+    path: Path,
+    psf: str | None = None,
+    *,
+    mask: Path | None = None,
+    fwhm: float | None = None,
+    saturate: float | None = None,
+    subtract_sky: bool = False,
+    trust_psf: bool = False,
+) -> SurveyImage:
+    """Read a frame file of SDSS, or a cutout of one in the same layout.
 
     Parameters
     ----------
@@ -37,37 +64,80 @@ def read_sdss_frame(path: Path, psf: str | None = None, *, mask: Path | None = N
         A photoField or psField file, or six numbers with commas between them (see psf.PARAMETERS);
         by default the photoField file beside the frame, or else the psField file.
     mask : Path, optional
-        An fpM file; by default the one beside the frame, if there is one.
+        An fpM file; by default the one of that band beside the frame, if there is one.
+    fwhm : float, optional
+        FWHM of stars, arcsec, in place of the PSF in `psf`.
+    saturate : float, optional
+        Nanomaggies from which a pixel is saturated.
+    subtract_sky : bool, optional
+        Subtract what is left of the sky.
+    trust_psf : bool, optional
+        Keep the PSF as it is given, however wide the stars are.
 
     Returns
     -------
     SurveyImage
         Its electrons per nanomaggy follow from the mean calibration of the columns. Its background
-        includes a sky whose photon noise equals the dark variance of the detector.
+        includes a sky whose photon noise equals the dark variance of the detector, unless the
+        noise that is measured differs.
 
     Raises
     ------
+    NotAFrameError
+        If the file is no frame.
     NpecatError
         If a file is malformed, missing or of another field; the message names it and its fault.
     """
     path = Path(path)
-    image, wcs, identity, sky_map = _read(path)
+    frame = _read(path)
+    if frame is None:
+        raise NotAFrameError(f"{path}: no frame of SDSS, whose HDU 0 is an image in nanomaggy")
+    image, wcs, identity, band, sky_map = frame
+    check_size(str(path), image.shape)
+    run, camcol, field = identity
     if psf is None:
         psf = _psf_beside(path, identity)
     if mask is None:
-        mask = _beside(path, "fpM-{run:06d}-r{camcol}-{field:04d}.fit", identity)
-    optics = field_optics(psf, identity)
+        mask = _beside(path, f"fpM-{run:06d}-{band}{camcol}-{field:04d}.fit")
+        if mask:
+            log.info("%s: pixels are flagged as in %s beside it", path, mask)
+    optics = field_optics(psf, identity, band=band)
     nmgy_per_count = float(sky_map.calibration.mean(dtype=np.float64))
     # The noise of the detector is equal to that of a sky which is brighter by this much.
     dark = optics.dark_variance * optics.gain * nmgy_per_count
-    run, camcol, field = identity
+    flags = np.zeros(image.shape, np.uint8)
+    if mask is not None:
+        flags = read_mask(mask, identity, band=band, shape=image.shape)
+    flags[~np.isfinite(image)] |= int(PixelFlag.NO_DATA)
+    scale = PIXEL_SCALE if wcs is None else pixel_scale(wcs)
+    point = optics.psf
+    if fwhm is not None:
+        point = typical_psf(fwhm / scale)
+        point.check(f"{path}, fwhm {fwhm:g}")
+    told = Told(
+        name=str(path),
+        unit="nmgy",
+        pixel_scale=scale,
+        sky=sky_map.cut(0, 0, shape=image.shape) + np.float32(dark),
+        gain=optics.gain / nmgy_per_count,
+        psf=point,
+        saturation=saturate,
+        gain_was=f"{optics.gain:g} electrons a count, of the detector",
+        psf_was="as given" if fwhm is not None else Path(psf).name,
+        subtract_sky=subtract_sky,
+        trust_psf=trust_psf,
+        notes={"field": f"{run}/{camcol}/{field} of SDSS, band {band}"},
+    )
+    seen = inspect_pixels(
+        np.where(flags & int(PixelFlag.NO_DATA), np.float32(0), image), flags, told=told
+    )
     return survey_image(
         name=str(path),
-        image=image,
-        background=sky_map.cut(0, 0, shape=image.shape) + np.float32(dark),
-        electrons_per_nmgy=optics.gain / nmgy_per_count,
-        psf=optics.psf,
-        flags=None if mask is None else read_mask(mask, identity, shape=image.shape),
+        image=seen.pixels,
+        background=seen.background,
+        electrons_per_nmgy=seen.gain,
+        psf=seen.psf,
+        flags=seen.flags,
         wcs=wcs,
         origin={
             "survey": "SDSS",
@@ -77,49 +147,42 @@ def read_sdss_frame(path: Path, psf: str | None = None, *, mask: Path | None = N
             "psf": psf,
             "mask": None if mask is None else str(mask),
         },
+        band=band,
+        findings=seen.findings,
     )
 
 
-def _read(path: Path) -> tuple[np.ndarray, WCS | None, Identity, SkyMap]:
-    """Image (nanomaggies), coordinates, (run, camcol, field) and sky of a frame file."""
-    fix = "get the r-band frame from SDSS again; an image of another survey needs a zeropoint"
+def _read(path: Path) -> tuple[np.ndarray, WCS | None, Identity, str, SkyMap] | None:
+    """Image (nanomaggies), coordinates, (run, camcol, field), band and sky; None of no frame."""
+    fix = "get the frame from SDSS again; an image of another survey needs a zeropoint"
     with open_fits(path, fix) as hdus:
-        image = data_at(hdus, 0, kind=fits.PrimaryHDU)
         header = hdus[0].header
-        if image.ndim != 2 or header.get("BUNIT") != "nanomaggy":
-            raise NpecatError(
-                f"HDU 0 has axes {image.shape} and unit {header.get('BUNIT')}, "
-                "no image in nanomaggy as SDSS's frames"
-            )
-        identity, sky_map = frame_sky_of(hdus, image.shape)
-        return image, celestial_wcs(header), identity, sky_map
+        if header.get("BUNIT") != "nanomaggy" or header.get("NAXIS") != 2 or len(hdus) < N_HDUS:
+            return None
+        image = data_at(hdus, 0, kind=fits.PrimaryHDU).astype(np.float32)
+        identity, band, sky_map = frame_sky_of(hdus, image.shape)
+        return image, celestial_wcs(header), identity, band, sky_map
 
 
 def _psf_beside(path: Path, identity: Identity) -> str:
     """The photoField or else the psField file beside a frame; NpecatError if there is none."""
-    photofield = "photoField-{run:06d}-{camcol}.fits"
-    psfield = "psField-{run:06d}-{camcol}-{field:04d}.fit"
-    for pattern in (photofield, psfield):
-        found = _beside(path, pattern, identity)
-        if found:
-            return str(found)
+    run, camcol, field = identity
+    photofield = f"photoField-{run:06d}-{camcol}.fits"
+    psfield = f"psField-{run:06d}-{camcol}-{field:04d}.fit"
+    found = _beside(path, photofield) or _beside(path, psfield)
+    if found:
+        return str(found)
     raise NpecatError(
-        f"{path}: no PSF is known; put {_name(photofield, identity)} or "
-        f"{_name(psfield, identity)} beside it, or give the PSF as a file or six numbers",
+        f"{path}: no PSF is known; put {photofield} or {psfield} beside it, or give the PSF as a "
+        "file or six numbers",
         parameters=("psf",),
     )
 
 
-def _beside(path: Path, pattern: str, identity: Identity) -> Path | None:
+def _beside(path: Path, name: str) -> Path | None:
     """The file of that name in the folder of the frame, plain or packed, if there is one."""
-    places = [path.with_name(_name(pattern, identity) + ending) for ending in PACKED]
+    places = [path.with_name(name + ending) for ending in PACKED]
     return next((place for place in places if place.is_file()), None)
-
-
-def _name(pattern: str, identity: Identity) -> str:
-    """Name of a file of a field, from its pattern."""
-    run, camcol, field = identity
-    return pattern.format(run=run, camcol=camcol, field=field)
 
 
 def read_frame_sky(path: Path) -> tuple[Identity, SkyMap]:
@@ -143,11 +206,16 @@ def read_frame_sky(path: Path) -> tuple[Identity, SkyMap]:
         If the file is malformed or of another band; the message names file and HDU.
     """
     with open_fits(path, "get the r-band frame file from SDSS again") as hdus:
-        return frame_sky_of(hdus, FIELD_SHAPE)
+        identity, band, sky_map = frame_sky_of(hdus, FIELD_SHAPE)
+        if band != "r":
+            raise NpecatError(
+                f"HDU 3: FILTER is {band!r}, not 'r'; fields are simulated in the r band alone"
+            )
+        return identity, sky_map
 
 
-def frame_sky_of(hdus: fits.HDUList, shape: tuple[int, int]) -> tuple[Identity, SkyMap]:
-    """The identity and the sky of an open r-band frame.
+def frame_sky_of(hdus: fits.HDUList, shape: tuple[int, int]) -> tuple[Identity, str, SkyMap]:
+    """The identity, the band and the sky of an open frame.
 
     Parameters
     ----------
@@ -160,21 +228,25 @@ def frame_sky_of(hdus: fits.HDUList, shape: tuple[int, int]) -> tuple[Identity, 
     -------
     identity : tuple of int
         Run, camera column and field.
+    band : str
+        One of BANDS.
     sky_map : SkyMap
         The sky that SDSS subtracted.
 
     Raises
     ------
     NpecatError
-        If the frame is malformed or of another band; the message names the HDU.
+        If the frame is malformed or of an unknown band; the message names the HDU.
     """
     calibration = data_at(hdus, 1, kind=fits.ImageHDU)
     sky = data_at(hdus, 2, kind=fits.BinTableHDU)
     astrometry = data_at(hdus, 3, kind=fits.BinTableHDU)
-    filter_name = str(astrometry["FILTER"][0]).strip()
-    if filter_name != "r":
-        raise NpecatError(f"HDU 3: FILTER is {filter_name!r}, not 'r'")
+    band = str(astrometry["FILTER"][0]).strip()
+    if band not in BANDS:
+        raise NpecatError(f"HDU 3: FILTER is {band!r}, none of {' '.join(BANDS)}")
     run, camcol, field = identities(astrometry)[0].tolist()
+    if run < 0 or camcol not in CAMCOLS:
+        raise NpecatError(f"HDU 3: SDSS has no RUN {run}, CAMCOL {camcol}")
     height, width = shape
     y0, y_step = _line(sky, "YINTERP", height)
     x0, x_step = _line(sky, "XINTERP", width)
@@ -188,7 +260,7 @@ def frame_sky_of(hdus: fits.HDUList, shape: tuple[int, int]) -> tuple[Identity, 
         step=x_step,
     )
     sky_map.check("HDU 1 (calibration) and HDU 2 (grid)", shape)
-    return (run, camcol, field), sky_map
+    return (run, camcol, field), band, sky_map
 
 
 def _line(sky: fits.FITS_rec, name: str, n_pixels: int) -> tuple[float, float]:

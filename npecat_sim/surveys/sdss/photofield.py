@@ -17,7 +17,7 @@ from npecat_sim.model.psf import PARAMETERS
 
 log = logging.getLogger(__name__)
 
-BANDS = "ugriz"
+BANDS = ("u", "g", "r", "i", "z")
 """Bands in the order of every 5-vector in a photoField file."""
 
 
@@ -49,8 +49,15 @@ def read_photofield(path: Path) -> FieldTable:
     return every.take(good)
 
 
-def photofield_of(hdus: fits.HDUList) -> tuple[FieldTable, np.ndarray]:
-    """The r band of all fields of an open photoField file, unchecked.
+def photofield_of(hdus: fits.HDUList, band: str = "r") -> tuple[FieldTable, np.ndarray]:
+    """One band of all fields of an open photoField file, unchecked.
+
+    Parameters
+    ----------
+    hdus : HDUList
+        The file.
+    band : str, optional
+        One of BANDS.
 
     Returns
     -------
@@ -66,17 +73,17 @@ def photofield_of(hdus: fits.HDUList) -> tuple[FieldTable, np.ndarray]:
     """
     table = data_at(hdus, 1, kind=fits.BinTableHDU)
 
-    def band(name: str) -> np.ndarray:
-        return column(table, name, shape=(len(BANDS),))[:, BANDS.index("r")]
+    def of_band(name: str) -> np.ndarray:
+        return column(table, name, shape=(len(BANDS),))[:, BANDS.index(band)]
 
     every = FieldTable(
         identity=identities(table),
-        psf=np.stack([band(f"PSF_{name.upper()}") for name in PARAMETERS], axis=1),
-        fwhm=band("PSF_WIDTH"),
-        sky=band("SKY"),
-        gain=band("GAIN"),
-        dark_variance=band("DARK_VARIANCE"),
-        nmgy_per_count=band("NMGYPERCOUNT"),
+        psf=np.stack([of_band(f"PSF_{name.upper()}") for name in PARAMETERS], axis=1),
+        fwhm=of_band("PSF_WIDTH"),
+        sky=of_band("SKY"),
+        gain=of_band("GAIN"),
+        dark_variance=of_band("DARK_VARIANCE"),
+        nmgy_per_count=of_band("NMGYPERCOUNT"),
         sky_maps={},
         source="library",
     )

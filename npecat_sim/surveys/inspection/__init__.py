@@ -1,0 +1,1 @@
+"""What an image says of itself, before anything that is told of it is believed."""
