@@ -41,7 +41,7 @@ class BrightSources:
 
         Pixels of crowded regions count as free.
         """
-        hidden = (image.flags & PixelFlag.NO_DATA) != 0
+        hidden = (image.flags & int(PixelFlag.NO_DATA)) != 0
         noise = np.sqrt(image.background / np.float32(image.electrons_per_nmgy))
         found = bright_sources(image.image, noise=noise, hidden=hidden)
         x, y, flux = [found[name].astype(np.float64) for name in ("x", "y", "flux")]

@@ -117,4 +117,4 @@ def _has_data(tiles: TilePosterior, image: SurveyImage) -> torch.Tensor:
     x, y = [place.round().long().numpy() for place in places(tiles)]
     rows, columns = flags.shape
     at_source = flags[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
-    return torch.from_numpy(at_source & PixelFlag.NO_DATA == 0)
+    return torch.from_numpy(at_source & int(PixelFlag.NO_DATA) == 0)

@@ -94,7 +94,7 @@ class SaturatedStars:
     @classmethod
     def of(cls, image: SurveyImage) -> "SaturatedStars":
         """Find and measure the saturated stars of an image."""
-        saturated = (image.flags & PixelFlag.SATURATED) != 0
+        saturated = (image.flags & int(PixelFlag.SATURATED)) != 0
         joined, _ = label(
             binary_dilation(saturated, iterations=JOIN) if saturated.any() else saturated
         )
@@ -226,6 +226,6 @@ def _measured(image: SurveyImage, core: np.ndarray, box: tuple[slice, slice]) ->
 def _usable(flags: np.ndarray) -> np.ndarray:
     """Pixels without flags that are not next to a saturated one, into which charge may have run."""
     bad = (flags & SPOILT) != 0
-    grown = binary_dilation((flags & PixelFlag.SATURATED) != 0)
+    grown = binary_dilation((flags & int(PixelFlag.SATURATED)) != 0)
     usable: np.ndarray = ~(bad | grown)
     return usable

@@ -110,5 +110,5 @@ def inject(
     noise = generator.standard_normal(light.shape, dtype=np.float32)
     light = np.maximum(light, 0)  # the renderer errs by 1e-3 sky sigma, in both directions
     light += noise * np.sqrt(light / np.float32(image.electrons_per_nmgy))
-    light[image.flags & PixelFlag.NO_DATA != 0] = 0
+    light[image.flags & int(PixelFlag.NO_DATA) != 0] = 0
     return replace(image, image=image.image + light)
