@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from astropy.io.fits import Header
 
 KEYWORDS = {
     "gain": ("EGAIN", "GAIN", "ARAWGAIN", "CCDGAIN"),
@@ -16,7 +17,7 @@ KEYWORDS = {
     "zeropoint": ("MAGZERO", "ZEROPT", "ZEROPNT", "MAGZP", "PHOTZP", "MAG_ZERO", "ZPTMAG"),
     "zeropoint_per_second": ("MAGZPT",),
     "fwhm": ("SEEING",),
-    "seconds": ("EXPTIME", "EXPOSURE", "TEXPTIME"),
+    "seconds": ("EXPTIME", "EXPOSURE", "EXP_TIME", "TEXPTIME"),
     "unit": ("BUNIT",),
     "band": ("FILTER", "FILTER1", "INSFILTE"),
 }
@@ -58,6 +59,7 @@ def facts_of(headers: Iterable[Mapping[str, Any]]) -> dict[str, Fact]:
     Notes
     -----
     In images of rates the gain is multiplied by the exposure time. In images in electrons it is 1.
+    SEEING is in arcsec, unless its comment speaks of pixels, as for WFCAM; then it is not used.
     """
     found: dict[str, Fact] = {}
     for header in headers:
@@ -95,6 +97,9 @@ def _first(header: Mapping[str, Any], keywords: Iterable[str], *, is_text: bool)
     """The first keyword with a value: text that is not empty, or a positive finite number."""
     for keyword in keywords:
         value = header.get(keyword)
+        comment = header.comments[keyword] if isinstance(header, Header) and value else ""
+        if keyword in KEYWORDS["fwhm"] and "pix" in comment.lower():
+            continue
         if is_text:
             if isinstance(value, str) and value.strip():
                 return Fact(value, keyword)

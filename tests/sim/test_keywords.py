@@ -112,6 +112,11 @@ def test_each_keyword_tells_its_value(cards, expected):
     assert values(**cards) == pytest.approx(expected) if expected else values(**cards) == {}
 
 
+def test_seeing_in_pixels_is_not_taken_for_arcsec():
+    header = fits.Header([("SEEING", 3.8, "[pixels] average FWHM"), ("GAIN", 2.0, "e-/ADU")])
+    assert set(facts_of([header])) == {"gain"}
+
+
 def test_the_image_s_own_header_goes_before_the_primary_one():
     own, primary = {"GAIN": 2.0}, {"GAIN": 3.0, "MAGZERO": 25.0}
     facts = facts_of([own, primary])
