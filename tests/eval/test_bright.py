@@ -14,7 +14,7 @@ from npecat_eval.survey_catalog import catalog_survey_image
 from npecat_sim.surveys.arrays import image_from_arrays
 from npecat_sim.surveys.image import PixelFlag
 from npecat_sim.units import PIXEL_SCALE
-from tests.helpers.counts import FWHM, TOLD, noisy, starlight
+from tests.helpers.counts import FWHM, TOLD, flux_of, noisy, starlight
 from tests.helpers.survey_images import random_model, survey_image
 
 PLACES = np.array([(40.0, 40), (100, 40), (160, 40), (40, 100), (100, 100), (160, 100), (40, 160)])
@@ -32,7 +32,7 @@ def image():
     """An image of these stars, without the flags."""
     places = np.array([*PLACES, FAINT, AT_EDGE])
     magnitudes = np.array([16.0, 17, 17, 17, 17, 18, 19, 22.5, 16])
-    counts = noisy(starlight(places, magnitudes, size=200, shape="psf"))
+    counts = noisy(starlight(places, flux_of(magnitudes), size=200, shape="psf"))
     return image_from_arrays(counts, psf=FWHM * PIXEL_SCALE, **TOLD)
 
 

@@ -12,7 +12,7 @@ from npecat_eval.survey_catalog import catalog_survey_image
 from npecat_sim.errors import NpecatError
 from npecat_sim.surveys.arrays import image_from_arrays
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
-from tests.helpers.counts import TOLD, noisy, starlight
+from tests.helpers.counts import TOLD, flux_of, noisy, starlight
 
 HEIGHT, WIDTH, PANEL = 330, 330, 100
 
@@ -24,7 +24,8 @@ def counts() -> np.ndarray:
     x, y = generator.uniform((12, 12), (WIDTH - 12, HEIGHT - 12), (60, 2)).T
     x[:8], y[8:16] = PANEL - 0.5 + np.linspace(-0.4, 0.4, 8), 2 * PANEL - 0.5
     magnitudes = generator.uniform(17, 20, 60)
-    image = noisy(starlight(np.column_stack([x, y]), magnitudes, size=WIDTH), seed=1)
+    places, flux = np.column_stack([x, y]), flux_of(magnitudes)
+    image = noisy(starlight(places, flux, size=WIDTH, shape="3.0"), seed=1)
     image[3 * PANEL :, 3 * PANEL :] = np.nan
     return image
 

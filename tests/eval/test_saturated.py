@@ -10,7 +10,7 @@ from npecat_eval.catalog.reconstruction import Reconstruction
 from npecat_eval.survey_catalog import SurveyCatalog, catalog_survey_image
 from npecat_sim.surveys.image import PixelFlag
 from npecat_sim.units import PIXEL_SCALE
-from tests.helpers.counts import FWHM, TOLD, noisy, starlight
+from tests.helpers.counts import FWHM, TOLD, flux_of, noisy, starlight
 
 SIZE, CLIP = 512, 6000.0
 """Pixels along each side, and the counts at which pixels are full."""
@@ -37,8 +37,9 @@ def clipped_counts(shape: str) -> tuple[np.ndarray, np.ndarray]:
     grid = np.array([(x, y) for x in range(30, 500, 60) for y in range(30, 500, 60)])
     faint = grid + generator.uniform(-2, 2, grid.shape)
     faint = faint[KDTree(CLIPPED).query(faint)[0] > 45]
-    light = starlight(CLIPPED, MAGNITUDES, size=SIZE, shape=shape, stamp=200)
-    light += starlight(faint, generator.uniform(17, 19, len(faint)), size=SIZE, shape=shape)
+    light = starlight(CLIPPED, flux_of(MAGNITUDES), size=SIZE, shape=shape, stamp=200)
+    magnitudes = generator.uniform(17, 19, len(faint))
+    light += starlight(faint, flux_of(magnitudes), size=SIZE, shape=shape)
     return np.minimum(noisy(light), np.float32(CLIP)), faint
 
 

@@ -8,7 +8,7 @@ import npecat
 from npecat_eval.catalog.reading import ImageReading
 from npecat_eval.catalog.second_look import SecondLook
 from npecat_sim.units import PIXEL_SCALE
-from tests.helpers.counts import FWHM, TOLD, noisy, starlight
+from tests.helpers.counts import FWHM, TOLD, flux_of, noisy, starlight
 
 STEPS = np.arange(0, 4, 0.25)
 """Offsets in a tile of 4 pixels."""
@@ -33,7 +33,7 @@ def stars_at_every_offset(shape: str, seed: int):
     offsets = generator.permutation(np.array([(x, y) for y in STEPS for x in STEPS]))
     places = corners + offsets
     magnitudes = generator.permutation(np.linspace(16, 20, len(places)))
-    counts = noisy(starlight(places, magnitudes, size=SIZE, shape=shape), seed)
+    counts = noisy(starlight(places, flux_of(magnitudes), size=SIZE, shape=shape), seed)
     return npecat.image_from_arrays(counts, psf=FWHM * PIXEL_SCALE, **TOLD), places
 
 

@@ -20,7 +20,7 @@ from npecat_eval.real_images.sky_catalog import read_catalog
 from npecat_sim.errors import NpecatError
 from npecat_sim.surveys.image import PixelFlag
 from npecat_train.weights import DEFAULT_WEIGHTS, digest
-from tests.helpers.counts import CAMERA, noisy, starlight
+from tests.helpers.counts import CAMERA, flux_of, noisy, starlight
 from tests.helpers.survey_images import ELECTRONS, SKY, survey_image
 
 READING = ("--zeropoint", "22.5", "--gain", f"{ELECTRONS}", "--sky", f"{SKY}", "--fwhm", "1.43")
@@ -88,7 +88,7 @@ def write_stars(path: Path, *, fwhm: float, clip: float = np.inf) -> int:
     """Write an image of bright stars so many pixels wide; their number."""
     grid = np.array([(x, y) for x in range(40, 200, 60) for y in range(40, 200, 60)]) + 0.3
     magnitudes = np.linspace(15, 18, len(grid))
-    light = starlight(grid, magnitudes, size=200, shape="psf", fwhm=fwhm, stamp=80)
+    light = starlight(grid, flux_of(magnitudes), size=200, shape="psf", fwhm=fwhm, stamp=80)
     fits.writeto(path, np.minimum(noisy(light), np.float32(clip)), overwrite=True)
     return len(grid)
 

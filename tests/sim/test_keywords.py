@@ -11,11 +11,11 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
 from npecat_sim.surveys.keywords import facts_of
 from npecat_sim.surveys.open import open_image
-from tests.helpers.sky_images import GAIN, SIGMA, SKY, noise
+from tests.helpers.counts import GAIN, SIGMA, SKY, noisy
 from tests.helpers.survey_files import COORDINATES
 
 SHAPE = (80, 120)
-COUNTS = SKY + noise(SHAPE)
+COUNTS = noisy(np.zeros(SHAPE))
 
 
 def hdus_of(*images: tuple[str, np.ndarray, dict], primary: dict | None = None) -> fits.HDUList:
@@ -158,7 +158,7 @@ def test_a_header_that_makes_no_sense_is_named(tmp_path, cards, named):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "named"), [(10.0, "which makes 25"), (3.0, "counts per second, or a gain of")]
+    ("seconds", "named"), [(10.0, "which makes 47.1"), (3.0, "counts per second, or a gain of")]
 )
 def test_counts_per_second_are_named_where_the_exposure_time_fits(tmp_path, seconds, named):
     path = of_sky(tmp_path, {"EXPTIME": seconds}, COUNTS / 10)
@@ -265,7 +265,7 @@ def plane(folder: Path, pixels: np.ndarray, name: str = "", file: str = "plane.f
 def test_a_weight_a_variance_and_an_rms_map_say_the_same(tmp_path):
     rms = np.ones(SHAPE)
     rms[:, 60:] = 3.0
-    path = of_sky(tmp_path, {}, SKY + rms * noise(SHAPE))
+    path = of_sky(tmp_path, {}, SKY + rms * (COUNTS - SKY))
     maps = {"rms": 7 * rms, "variance": rms**2, "weight": 0.1 / rms**2}
     maps["weight"][3:5, 6] = 0.0, -1.0
     images = {

@@ -13,12 +13,20 @@ from npecat_sim.surveys.inspection.decisions import decide_psf
 from npecat_sim.surveys.inspection.detection import bright_sources
 from npecat_sim.surveys.inspection.stars import MIN_STARS, StarWidth, measure_width
 from npecat_sim.surveys.inspection.told import Told
-from tests.helpers.sky_images import GAIN, PSF, SIGMA, SKY, on_a_grid, photographed, starlight
+from tests.helpers.counts import GAIN, PSF, SIGMA, SKY, noisy, starlight
 
 N_STARS = 25
 
-FLUX = np.random.default_rng(0).uniform(2e4, 2e5, N_STARS)
+FLUX = np.random.default_rng(0).uniform(1e4, 1e5, N_STARS)
 """Counts; SNR of 200 to 700."""
+
+
+def on_a_grid(n: int, *, spacing: int = 50) -> tuple[np.ndarray, int]:
+    """Places of n stars, each within 5 pixels of a grid's, and the side of their image."""
+    side = spacing * int(np.ceil(np.sqrt(n))) + spacing
+    column, row = np.meshgrid(*(np.arange(spacing, side, spacing),) * 2)
+    shift = np.random.default_rng(0).uniform(-5, 5, (2, n))
+    return np.column_stack([column.ravel()[:n] + shift[0], row.ravel()[:n] + shift[1]]), side
 
 
 def width_of(counts: np.ndarray, *, told: float = 1.0, spoilt: tuple = ()) -> StarWidth | None:
@@ -51,9 +59,9 @@ def test_scaling_widens_the_profile_alone():
 
 @pytest.mark.parametrize("true", [0.6, 1.0, 2.0])
 def test_the_width_is_that_of_the_stars_whatever_was_told(true):
-    x, y, side = on_a_grid(N_STARS, spacing=70)
+    places, side = on_a_grid(N_STARS, spacing=70)
     psf = PSF.scaled(true)
-    counts = photographed(starlight((side, side), x, y, flux=FLUX, psf=psf))
+    counts = noisy(starlight(places, FLUX, size=side, shape=psf))
     widths = [width_of(counts, told=told) for told in (0.5 * true, true, 2 * true)]
     for width in widths:
         assert width.n_stars == N_STARS
@@ -65,24 +73,25 @@ def test_the_width_is_that_of_the_stars_whatever_was_told(true):
 
 def field_with(how: str) -> tuple[np.ndarray, tuple]:
     """A field in which all but MIN_STARS - 1 of the stars are made unfit, and spoilt pixels."""
-    x, y, side = on_a_grid(N_STARS)
-    shape, flux, bad = (side, side), FLUX.copy(), slice(MIN_STARS - 1, None)
-    light, spoilt = np.zeros(shape), ()
+    places, side = on_a_grid(N_STARS)
+    flux, bad = FLUX.copy(), slice(MIN_STARS - 1, None)
+    x, y = places.T  # views
+    light, spoilt = np.zeros((side, side)), ()
     if how == "galaxies":
-        row, column = np.indices(shape)
+        row, column = np.indices(light.shape)
         for at_x, at_y, one in zip(x[bad], y[bad], flux[bad], strict=True):
             light += one / 40 * np.exp(-((column - at_x) ** 2 / 18 + (row - at_y) ** 2 / 4.5))
         flux[bad] = 0
     elif how == "faint":
-        flux[bad] = 2_000  # SNR 22
+        flux[bad] = 1_000  # SNR 22
     elif how == "neighbours":
-        light = starlight(shape, x[bad] + 10, y[bad] - 4, flux=0.2 * flux[bad])
+        light = starlight(places[bad] + (10, -4), 0.2 * flux[bad], size=side)
     elif how == "edge":
         x[bad] = 9.0
         y[bad] = np.linspace(20, side - 20, len(y[bad]))
     elif how == "saturated":
         spoilt = (np.rint(y[bad]).astype(int), np.rint(x[bad]).astype(int))
-    return photographed(light + starlight(shape, x, y, flux=flux)), spoilt
+    return noisy(light + starlight(places, flux, size=side)), spoilt
 
 
 @pytest.mark.parametrize("how", ["galaxies", "faint", "neighbours", "edge", "saturated"])
@@ -97,24 +106,23 @@ def test_enough_stars_are_asked():
 
 def test_galaxies_and_hot_pixels_do_not_mislead():
     """As many round galaxies of many sizes as stars, and many more hot pixels."""
-    x, y, side = on_a_grid(2 * N_STARS)
-    light = starlight((side, side), x[::2], y[::2], flux=FLUX)
-    for at_x, at_y, one, factor in zip(
-        x[1::2], y[1::2], FLUX, np.geomspace(1.3, 4, N_STARS), strict=True
-    ):
-        light += starlight((side, side), [at_x], [at_y], flux=[one], psf=PSF.scaled(factor))
-    counts = photographed(light)
-    places = np.random.default_rng(1).integers(0, side, (2, 200))
-    counts[tuple(places)] += 1e4
-    counts[places[0, :80], np.minimum(places[1, :80] + 1, side - 1)] += 1e4  # pairs are not filled
+    places, side = on_a_grid(2 * N_STARS)
+    light = starlight(places[::2], FLUX, size=side)
+    factors = np.geomspace(1.3, 4, N_STARS)
+    for place, one, factor in zip(places[1::2], FLUX, factors, strict=True):
+        light += starlight([place], [one], size=side, shape=PSF.scaled(factor))
+    counts = noisy(light)
+    hot = np.random.default_rng(1).integers(0, side, (2, 200))
+    counts[tuple(hot)] += 1e4
+    counts[hot[0, :80], np.minimum(hot[1, :80] + 1, side - 1)] += 1e4  # pairs are not filled
     image = opened(counts, psf=PSF.scaled(1.5))
     assert image.psf.fwhm == pytest.approx(PSF.fwhm, rel=0.01)
     assert 100 <= image.findings.n_single <= 120
 
 
 def test_the_psf_of_the_stars_is_used_and_said_unless_the_other_is_trusted(caplog):
-    x, y, side = on_a_grid(N_STARS)
-    counts = photographed(starlight((side, side), x, y, flux=FLUX))
+    places, side = on_a_grid(N_STARS)
+    counts = noisy(starlight(places, FLUX, size=side))
     arcsec = PSF.fwhm * 0.396
     mended = opened(counts, psf=1.4 * arcsec)  # of a typical shape, not of this one
     assert mended.psf.fwhm == pytest.approx(PSF.fwhm, rel=0.02)
@@ -133,8 +141,8 @@ def test_the_psf_of_the_stars_is_used_and_said_unless_the_other_is_trusted(caplo
 
 
 def test_too_few_stars_leave_the_psf_and_without_one_the_image_is_refused():
-    x, y, side = on_a_grid(MIN_STARS - 1)
-    counts = photographed(starlight((side, side), x, y, flux=FLUX[: MIN_STARS - 1]))
+    places, side = on_a_grid(MIN_STARS - 1)
+    counts = noisy(starlight(places, FLUX[: MIN_STARS - 1], size=side))
     image = opened(counts, psf=1.9)
     assert image.psf == typical_psf(1.9 / 0.396)
     assert "fewer than 5 bright, lone stars" in image.findings.psf_was
@@ -160,7 +168,7 @@ def test_a_difference_is_told_from_three_percent_and_three_errors(factor, error,
 
 @pytest.mark.parametrize("fwhm", [1e-6, 0.19, 16.0, 1e6])
 def test_widths_that_no_survey_has_are_refused(fwhm):
-    x, y, side = on_a_grid(N_STARS)
-    counts = photographed(starlight((side, side), x, y, flux=FLUX))
+    places, side = on_a_grid(N_STARS)
+    counts = noisy(starlight(places, FLUX, size=side))
     with pytest.raises(NpecatError, match=r"pixels wide at half maximum; give one between"):
         opened(counts, psf=fwhm)
