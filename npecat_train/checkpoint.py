@@ -20,7 +20,8 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.io.storage import parse_json, replacing
+from npecat_sim.io.json_files import parse_json
+from npecat_sim.io.storage import replacing
 from npecat_train.settings import WITHOUT_DIGEST, RunSettings
 from npecat_train.weights import DEFAULT_WEIGHTS
 

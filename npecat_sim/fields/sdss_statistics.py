@@ -19,7 +19,7 @@ from scipy import special, stats
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import SCALARS, FieldTable
-from npecat_sim.io.storage import parse_json
+from npecat_sim.io.json_files import parse_json
 from npecat_sim.model.psf import PARAMETERS, RADII, Psf
 
 VARIABLES = (*PARAMETERS, *SCALARS)

@@ -18,6 +18,7 @@ from upath import UPath
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io import storage
+from npecat_sim.io.json_files import parse_json
 from npecat_sim.io.storage import Location, failures, writing
 
 SECONDS_BETWEEN_RENEWALS = 5.0
@@ -167,7 +168,7 @@ def leased(path: UPath, store: Location, *, identity: str) -> Iterator[Lease]:
 def _holder(content: bytes) -> str:
     """Who holds the lease by the content of its object; "" where that is unreadable."""
     try:
-        holder: str = storage.parse_json(content)["holder"]
+        holder: str = parse_json(content)["holder"]
         return holder
     except (ValueError, LookupError, TypeError):
         return ""

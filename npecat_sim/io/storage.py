@@ -1,14 +1,13 @@
 """Files, on this machine or on an object store, that exist complete or not at all."""
 
 import errno
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from upath import UPath
 
@@ -24,9 +23,6 @@ PARTIAL = ".partial"
 
 REQUESTS_AT_ONCE = 32
 """Requests to an object store at the same time; each takes 10-50 ms, however small it is."""
-
-MAX_DEPTH = 32
-"""Maximum nesting of JSON that is read, eight times that of the metadata of a store."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -178,37 +174,6 @@ def write(path: Location, content: bytes) -> None:
     else:
         with writing(path):
             path.fs.pipe_file(path.path, content)
-
-
-def write_json(path: Location, content: Any) -> None:
-    """Write JSON in one step; raises NpecatError if the file cannot be written."""
-    write(path, (json.dumps(content, indent=1) + "\n").encode())
-
-
-def parse_json(content: bytes | str) -> Any:
-    """The value of a JSON text that may be damaged or hostile.
-
-    Raises
-    ------
-    ValueError
-        If the text is not JSON, not UTF-8, or nested more than MAX_DEPTH deep.
-    """
-    too_deep = ValueError(f"JSON nested more than {MAX_DEPTH} deep")
-    try:
-        value = json.loads(content)
-    except RecursionError:
-        raise too_deep from None
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return value
-    raise too_deep
 
 
 def read(path: Location, *, start: int = 0, stop: int | None = None) -> bytes:

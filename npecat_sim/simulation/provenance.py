@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from npecat_sim.io import storage
+from npecat_sim.io.json_files import parse_json, write_json
 from npecat_sim.io.storage import Location
 from npecat_sim.simulation.cluster import Cluster, versions
 
@@ -49,10 +50,10 @@ def recorded(store: Location, cluster: Cluster, *, new: bool) -> Iterator[None]:
         "start": _now(),
         "end": None,
     }
-    storage.write_json(path, {"store": store.name, "runs": [*runs, run]})
+    write_json(path, {"store": store.name, "runs": [*runs, run]})
     yield
     run["end"] = _now()
-    storage.write_json(path, {"store": store.name, "runs": [*runs, run]})
+    write_json(path, {"store": store.name, "runs": [*runs, run]})
 
 
 def _earlier_runs(path: Location) -> list[Any]:
@@ -63,7 +64,7 @@ def _earlier_runs(path: Location) -> list[Any]:
     except OSError:  # there is none; for other failures see storage.reading
         return []
     try:
-        runs = storage.parse_json(content)["runs"]
+        runs = parse_json(content)["runs"]
         if isinstance(runs, list):
             return runs
     except (ValueError, LookupError, TypeError):

@@ -9,6 +9,7 @@ import json
 from typing import NamedTuple
 
 from npecat_sim.io import storage
+from npecat_sim.io.json_files import parse_json
 from npecat_sim.io.storage import Location, failures, reason
 
 METADATA = "zarr.json"
@@ -69,7 +70,7 @@ def read(path: Location) -> Files | None:
     try:
         with storage.reading(path):
             content = storage.read(path)
-        listed = storage.parse_json(content)["files"]
+        listed = parse_json(content)["files"]
         files = {name: Fingerprint(*row) for name, row in listed.items()}
         return files if content == _content(files) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):

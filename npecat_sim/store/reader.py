@@ -19,6 +19,7 @@ from zarr.storage import FsspecStore
 
 from npecat_sim.errors import NpecatError, StoreError
 from npecat_sim.io import storage
+from npecat_sim.io.json_files import parse_json
 from npecat_sim.io.storage import Location
 from npecat_sim.model.catalog import COLUMNS, Catalog
 from npecat_sim.model.psf import Psf
@@ -184,7 +185,7 @@ def settings(path: Location) -> StoreSettings:
 def _attributes(path: Location, metadata: bytes) -> dict[str, Any]:
     """The attributes in the root metadata of a store of any version."""
     try:
-        attributes: dict[str, Any] = storage.parse_json(metadata)["attributes"]
+        attributes: dict[str, Any] = parse_json(metadata)["attributes"]
         is_ours = attributes["format"] == schema.FORMAT and "format_version" in attributes
     except (ValueError, LookupError, TypeError):
         is_ours = False

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.io.json_files import write_json
 from npecat_sim.io.plain import from_plain
-from npecat_sim.io.storage import write_json
 from npecat_train import checkpoint
 from npecat_train.checkpoint import BEST, LAST, SETTINGS
 from npecat_train.data.batch import TrainingBatch

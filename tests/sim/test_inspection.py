@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from npecat_sim.errors import NpecatError
 from npecat_sim.surveys.arrays import image_from_arrays
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
-from npecat_sim.surveys.inspection.decisions import decide_noise
+from npecat_sim.surveys.inspection.explained_noise import decide_noise
 from npecat_sim.surveys.inspection.noise import Noise, measure_noise, over_pixels
 from npecat_sim.surveys.inspection.told import Told
 from tests.helpers.counts import GAIN, PSF, SIGMA, SKY, noisy, starlight

@@ -15,8 +15,6 @@ from npecat_sim.surveys.image import PixelFlag
 from npecat_sim.surveys.inspection.decisions import (
     TYPICAL_FWHM,
     check_psf,
-    decide_gain,
-    decide_noise,
     decide_psf,
     decide_sky,
 )
@@ -28,6 +26,7 @@ from npecat_sim.surveys.inspection.defects import (
     single_pixels,
 )
 from npecat_sim.surveys.inspection.detection import bright_sources, crowded_regions
+from npecat_sim.surveys.inspection.explained_noise import decide_gain, decide_noise
 from npecat_sim.surveys.inspection.findings import Findings
 from npecat_sim.surveys.inspection.noise import all_seen, first_noise, measure_noise
 from npecat_sim.surveys.inspection.sky import first_sky, measure_sky
