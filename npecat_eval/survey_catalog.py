@@ -61,8 +61,17 @@ class SurveyCatalog:
     @cached_property
     def found(self) -> PredictedCatalog:
         """The sources of the network as point estimates and distributions, in pixels."""
-        every = self.reading.catalog()
-        return every.where(~self._is_saturated(every.detections.x, every.detections.y))
+        return self._read.where(~self._is_saturated(*self._places_read))
+
+    @cached_property
+    def _read(self) -> PredictedCatalog:
+        """What the network lists, in the cores of saturated stars too."""
+        return self.reading.catalog()
+
+    @property
+    def _places_read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places x and y of what the network lists."""
+        return self._read.detections.x, self._read.detections.y
 
     @cached_property
     def detections(self) -> Detections:
@@ -115,8 +124,7 @@ class SurveyCatalog:
     def draws(self, n: int, *, seed: int = 0) -> Table:
         """Draw n whole catalogs, as the table that is written; see samples."""
         draws = self.reading.draws(n, seed)
-        every = self.reading.catalog().detections
-        is_kept = ~self._is_saturated(every.x, every.y)
+        is_kept = ~self._is_saturated(*self._places_read)
         row_of = np.append(np.where(is_kept, np.cumsum(is_kept) - 1, -1), -1)
         kept = ~self._is_saturated(draws.x, draws.y)
         columns = {name: column[kept] for name, column in vars(draws).items()}

@@ -91,26 +91,19 @@ def catalog_table(found: PredictedCatalog, image: SurveyImage, *, about: dict[st
     Table
         The columns of catalog_columns, one row per source.
     """
-    point, flux = found.detections, f"flux_{image.band}"
+    point = found.detections
     low, middle, high = [found.flux.quantile(level).numpy() for level in (0.16, 0.5, 0.84)]
     columns = {
-        **_place(point.x, point.y, image),
         "x_sigma": found.position.x.std().numpy(),
         "y_sigma": found.position.y.std().numpy(),
         "prob_source": point.prob_source,
         "prob_located": point.prob_located,
         "prob_galaxy": point.prob_galaxy,
-        flux: point.flux,
-        f"{flux}_sigma": (high - low) / 2,
-        f"{flux}_q16": low,
-        f"{flux}_q50": middle,
-        f"{flux}_q84": high,
-        f"mag_{image.band}": magnitude(point.flux),
+        **_flux(image.band, point.flux, low=low, middle=middle, high=high),
         "flags": source_flags(point.x, point.y, image=image),
-        "psf_fwhm": np.full(len(point), image.pixel_scale * image.psf.fwhm),
     }
     bits = ", ".join(f"{bit.value} {bit.name}" for bit in SourceFlag)
-    return _table(catalog_columns(image.band), columns, {**about, "FLAGS": bits})
+    return _catalog(point.x, point.y, columns, image=image, about={**about, "FLAGS": bits})
 
 
 def saturated_table(stars: SaturatedStars, image: SurveyImage, *, about: dict[str, Any]) -> Table:
@@ -130,26 +123,18 @@ def saturated_table(stars: SaturatedStars, image: SurveyImage, *, about: dict[st
     Table
         The columns of catalog_columns, one row per star, with SATURATED among its flags.
     """
-    flux, one = f"flux_{image.band}", np.ones(len(stars))
+    one = np.ones(len(stars))
     low, high = [stars.flux * np.exp(sign * stars.log_flux_sigma) for sign in (-1, 1)]
-    flags = source_flags(stars.x, stars.y, image=image) | int(SourceFlag.SATURATED)
     columns = {
-        **_place(stars.x, stars.y, image),
         "x_sigma": stars.place_sigma,
         "y_sigma": stars.place_sigma,
         "prob_source": one,
         "prob_located": one,
         "prob_galaxy": 0 * one,
-        flux: stars.flux,
-        f"{flux}_sigma": (high - low) / 2,
-        f"{flux}_q16": low,
-        f"{flux}_q50": stars.flux,
-        f"{flux}_q84": high,
-        f"mag_{image.band}": magnitude(stars.flux),
-        "flags": flags,
-        "psf_fwhm": np.full(len(stars), image.pixel_scale * image.psf.fwhm),
+        **_flux(image.band, stars.flux, low=low, middle=stars.flux, high=high),
+        "flags": source_flags(stars.x, stars.y, image=image) | int(SourceFlag.SATURATED),
     }
-    return _table(catalog_columns(image.band), columns, about)
+    return _catalog(stars.x, stars.y, columns, image=image, about=about)
 
 
 def missed_table(missed: BrightSources, image: SurveyImage, *, about: dict[str, Any]) -> Table:
@@ -242,6 +227,35 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
         **(image.findings.cards() if image.findings else {}),
         "PIXELS": "x and y are 0-indexed, the centre of the first pixel is at (0, 0)",
         "FLUXES": "nanomaggies (nmgy); 1 nmgy = 3631 nJy, AB magnitude 22.5",
+    }
+
+
+def _catalog(
+    x: np.ndarray,
+    y: np.ndarray,
+    columns: dict[str, np.ndarray],
+    *,
+    image: SurveyImage,
+    about: dict[str, Any],
+) -> Table:
+    """The table of sources at places in an image, from their other columns."""
+    width = np.full(len(x), image.pixel_scale * image.psf.fwhm)
+    values = {**_place(x, y, image), **columns, "psf_fwhm": width}
+    return _table(catalog_columns(image.band), values, about)
+
+
+def _flux(
+    band: str, flux: np.ndarray, *, low: np.ndarray, middle: np.ndarray, high: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The columns of flux and magnitude, from a point estimate and the quantiles."""
+    name = f"flux_{band}"
+    return {
+        name: flux,
+        f"{name}_sigma": (high - low) / 2,
+        f"{name}_q16": low,
+        f"{name}_q50": middle,
+        f"{name}_q84": high,
+        f"mag_{band}": magnitude(flux),
     }
 
 

@@ -2,21 +2,23 @@
 
 Files of foreign origin pass through code in C that aborts on damage, and through readers that
 allocate, loop and fetch as a file tells them. What happens in the child stays there: the parent
-gets a result or one line.
+gets arrays or one line: what comes back is no pickle, which could run code.
 """
 
+import io
+import json
 import os
-import pickle
 import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from importlib import import_module
+from typing import Any
+
+import numpy as np
 
 from npecat_sim.errors import NpecatError
-
-Result = TypeVar("Result")
 
 MEMORY = 600_000_000
 """Bytes of data that a child may hold, besides what its work is worth: three times what astropy
@@ -33,6 +35,9 @@ SECONDS_PER_BYTE = 1e-6
 """Further seconds for each byte of work, ten times what the slowest tile code takes for a pixel
 and the slowest table format for a character."""
 
+FAILURE = "failure"
+"""Name of the array that holds why a child gives no result."""
+
 START = "import sys; sys.path[:] = {path!r}; from npecat_sim.io.child import main; main()"
 """What the child runs. It finds modules where its parent does; by -P not in its working folder."""
 
@@ -41,21 +46,25 @@ FETCHING = ("urllib.Request", "socket.connect", "socket.getaddrinfo")
 ``file:``."""
 
 
-def in_child(function: Callable[..., Result], *arguments: Any, work: int) -> Result:
+Arrays = dict[str, np.ndarray]
+"""What a child may answer: arrays of numbers, truth values or text, by name."""
+
+
+def in_child(function: Callable[[bytes], Arrays], content: bytes, *, work: int) -> Arrays:
     """Call a function in a child process with limits.
 
     Parameters
     ----------
     function : callable
         A function of a module, which must not import much: the child imports it.
-    *arguments : object
-        Its arguments, which pickle can hold, like its result.
+    content : bytes
+        Its argument.
     work : int
         What the call is worth: bytes or pixels of the file that is read.
 
     Returns
     -------
-    object
+    dict of str to ndarray
         What the function returns.
 
     Raises
@@ -65,10 +74,15 @@ def in_child(function: Callable[..., Result], *arguments: Any, work: int) -> Res
         crashes. The message is the bare reason.
     """
     seconds = int(SECONDS + SECONDS_PER_BYTE * work)
-    limits = {"cpu_seconds": seconds, "memory": MEMORY + MEMORY_FACTOR * work}
+    task = {
+        "module": function.__module__,
+        "function": function.__qualname__,
+        "cpu_seconds": seconds,
+        "memory": MEMORY + MEMORY_FACTOR * work,
+    }
     done = subprocess.run(
-        [sys.executable, "-P", "-c", START.format(path=sys.path)],
-        input=pickle.dumps((limits, function, arguments)),
+        [sys.executable, "-P", "-c", START.format(path=sys.path), json.dumps(task)],
+        input=content,
         capture_output=True,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         check=False,
@@ -79,38 +93,44 @@ def in_child(function: Callable[..., Result], *arguments: Any, work: int) -> Res
         status = done.returncode
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
         raise NpecatError(f"the library that reads it crashed ({how}), it is damaged")
-    is_good, result = pickle.loads(done.stdout)
-    if not is_good:
-        raise NpecatError(result)
-    value: Result = result
-    return value
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as answer:
+        result = dict(answer)
+    if FAILURE in result:
+        raise NpecatError(str(result[FAILURE]))
+    return result
 
 
 def main() -> None:
     """Serve one call: read it from standard input, and write its result to standard output."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no part of the answer
-    question = sys.stdin.buffer.read()
+    content, task = sys.stdin.buffer.read(), json.loads(sys.argv[1])
     sys.addaudithook(_refuse_fetching)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    limits, function, arguments = pickle.loads(question)
+    function = getattr(import_module(task["module"]), task["function"])
     # RLIMIT_DATA, not RLIMIT_AS: pyarrow reserves addresses by the TB.
     for kind, limit in (
-        (resource.RLIMIT_CPU, limits["cpu_seconds"]),
-        (resource.RLIMIT_DATA, limits["memory"]),
+        (resource.RLIMIT_CPU, task["cpu_seconds"]),
+        (resource.RLIMIT_DATA, task["memory"]),
     ):
         _, hard = resource.getrlimit(kind)
         resource.setrlimit(kind, (limit if hard < 0 else min(limit, hard), hard))
     try:
-        answer: tuple[bool, Any] = (True, function(*arguments))
+        answer: Arrays = function(content)
+        if any(array.dtype.hasobject for array in answer.values()):
+            raise TypeError("it holds objects, not numbers or text")
     except MemoryError:
-        answer = (False, "reading takes more memory than a good file of its size does")
+        answer = _failure("reading takes more memory than a good file of its size does")
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        answer = (False, reason[:200])
+        answer = _failure(" ".join(str(error).split()) or type(error).__name__)
     with answers:
-        pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
+        np.savez(answers, **answer)  # type: ignore[arg-type]  # its stub knows one keyword more
     os._exit(0)  # without the end of Arrow's threads, which now and then abort the process
+
+
+def _failure(reason: str) -> Arrays:
+    """The answer that tells why there is none."""
+    return {FAILURE: np.array(reason[:200])}
 
 
 def _refuse_fetching(event: str, arguments: tuple[Any, ...]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.io.child import in_child
+from npecat_sim.io.child import Arrays, in_child
 
 
 def unpacked(hdu: fits.CompImageHDU) -> np.ndarray:
@@ -24,12 +24,12 @@ def unpacked(hdu: fits.CompImageHDU) -> np.ndarray:
     place["file"].seek(place["hdrLoc"])
     content = place["file"].read(place["datLoc"] + place["datSpan"] - place["hdrLoc"])
     try:
-        return in_child(_pixels, content, work=max(hdu.size, len(content)))
+        return in_child(unpack, content, work=max(hdu.size, len(content)))["pixels"]
     except NpecatError as error:
         raise NpecatError(f"the compressed image cannot be unpacked ({error})") from None
 
 
-def _pixels(content: bytes) -> np.ndarray:
-    """Pixels of the compressed image whose header and data these are, in the child."""
+def unpack(content: bytes) -> Arrays:
+    """The pixels of the compressed image whose header and data these are, in the child."""
     with fits.open(io.BytesIO(fits.PrimaryHDU().header.tostring().encode() + content)) as hdus:
-        return np.asarray(hdus[1].data)
+        return {"pixels": np.asarray(hdus[1].data)}

@@ -67,9 +67,7 @@ def constant_blocks(pixels: np.ndarray, *, ceiling: float) -> np.ndarray:
     return result
 
 
-def single_pixels(
-    residual: np.ndarray, *, sigma: float, hidden: np.ndarray, share: float = NARROW_SHARE
-) -> np.ndarray:
+def single_pixels(residual: np.ndarray, *, sigma: float, hidden: np.ndarray) -> np.ndarray:
     """Hot and dead pixels: too bright for their neighbours to be a star, or far below the sky.
 
     A dead one must be as far below the pixels around it, so that a sky that is measured too high
@@ -83,8 +81,6 @@ def single_pixels(
         Noise of a pixel, in the same unit.
     hidden : ndarray
         bool (y, x): pixels without data.
-    share : float, optional
-        Minimum light of the brightest of four neighbours, as a share of that of the pixel.
 
     Returns
     -------
@@ -93,7 +89,7 @@ def single_pixels(
     """
     cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], bool)
     brightest = maximum_filter(residual, footprint=cross)
-    hot = (residual > HOT_SIGMAS * sigma) & (brightest + 2 * sigma < share * residual)
+    hot = (residual > HOT_SIGMAS * sigma) & (brightest + 2 * sigma < NARROW_SHARE * residual)
     dead = residual < -DEAD_SIGMAS * sigma
     dead[dead] = residual[dead] - _medians(residual, dead, 5) < -DEAD_SIGMAS * sigma
     result: np.ndarray = (hot | dead) & ~hidden
