@@ -22,7 +22,9 @@ print(" ".join(sorted(loaded & set({forbidden!r}))))
 ORDER = {
     "npecat_sim": [
         {"errors", "units", "progress"},
-        {"io", "model"},
+        {"io"},
+        {"psf"},
+        {"model"},
         {"fields"},
         {"render"},
         {"store", "surveys"},

@@ -17,7 +17,8 @@ from npecat_eval.metrics.bins import MAGNITUDE_LIMIT
 from npecat_eval.metrics.matching import Positions, match
 from npecat_sim.errors import NpecatError
 from npecat_sim.model.catalog import Catalog
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.surveys.extraction import extract
 from npecat_sim.units import magnitude
 
@@ -161,7 +162,7 @@ def measure(
     for row in range(len(images)):
         image = np.ascontiguousarray(images[row], dtype=np.float64)
         noise = np.sqrt(backgrounds[row].astype(np.float64) / electrons_per_nmgy[row])
-        parts.append(_measure_image(row, image, noise, Psf.of(psf_parameters[row])))
+        parts.append(_measure_image(row, image, noise, SixNumberPsf.of(psf_parameters[row])))
     return joined_rows(parts)
 
 
@@ -181,9 +182,7 @@ def _measure_image(row: int, image: np.ndarray, noise: np.ndarray, psf: Psf) -> 
 @lru_cache(maxsize=1024)
 def _kernel(psf: Psf) -> np.ndarray:
     """float32 (2 FILTER_RADIUS + 1, same): the PSF at pixel centres."""
-    offset = np.arange(-FILTER_RADIUS, FILTER_RADIUS + 1)
-    stamp = psf.profile(np.hypot(offset[:, None], offset))
-    return stamp.astype(np.float32)
+    return psf.stamp(2 * FILTER_RADIUS + 1).astype(np.float32)
 
 
 def _extract(
@@ -210,7 +209,7 @@ def _centroids(image: np.ndarray, objects: np.ndarray, psf: Psf) -> tuple[np.nda
     The barycentre where the windowed centroid moved away, see MAX_CENTROID_SHIFT.
     """
     x, y = objects["x"], objects["y"]
-    window_x, window_y, _ = sep.winpos(image, x, y, np.full(len(x), psf.sigma1))
+    window_x, window_y, _ = sep.winpos(image, x, y, np.full(len(x), psf.core_sigma))
     near = np.hypot(window_x - x, window_y - y) < MAX_CENTROID_SHIFT
     return np.where(near, window_x, x), np.where(near, window_y, y)
 
@@ -224,8 +223,7 @@ def _psf_fluxes(
 ) -> np.ndarray:
     """float64 (n,): nanomaggies, the fluxes of stars at (x, y) that together fit the image best."""
     row, column = np.indices(image.shape)[..., None]
-    radius = np.hypot(column - x, row - y)
-    design = psf.profile(radius) / noise[..., None]
+    design = psf.shares(column - x, row - y) / noise[..., None]
     fluxes: np.ndarray
     fluxes, *_ = np.linalg.lstsq(design.reshape(image.size, len(x)), (image / noise).ravel())
     return fluxes

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from npecat_sim.fields.sdss_statistics import nearest_six_numbers
 from npecat_sim.surveys.image import SurveyImage
 from npecat_train.data.batch import ObservedImages
 from npecat_train.model import TileModel
@@ -54,7 +55,7 @@ def field_posterior(
     device = model.device
     electrons, psf = [
         torch.tensor(np.array([values]), dtype=torch.float32, device=device)
-        for values in (image.electrons_per_nmgy, image.psf.parameters)
+        for values in (image.electrons_per_nmgy, nearest_six_numbers(image.psf).parameters)
     ]
     margin = tile_margin(model)
 

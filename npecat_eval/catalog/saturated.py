@@ -158,11 +158,11 @@ def with_halos(image: SurveyImage, stars: SaturatedStars) -> SurveyImage:
         top, left = max(round(y) - reach, 0), max(round(x) - reach, 0)
         cut = np.s_[top : round(y) + reach + 1, left : round(x) + reach + 1]
         rows, columns = np.indices(flags[cut].shape)
-        distance = np.hypot(columns + left - x, rows + top - y)
+        from_x, from_y = columns + left - x, rows + top - y
         if np.isfinite(flux):
-            bright = flux * image.psf.profile(distance) > image.sky_sigma
+            bright = flux * image.psf.shares(from_x, from_y) > image.sky_sigma
         else:
-            bright = distance < 2 * radius + image.psf.fwhm
+            bright = np.hypot(from_x, from_y) < 2 * radius + image.psf.fwhm
         flags[cut][bright] |= int(PixelFlag.HALO)
     return replace(image, flags=flags)
 
@@ -195,7 +195,7 @@ def _measured(image: SurveyImage, core: np.ndarray, box: tuple[slice, slice]) ->
 
     def residual(guess: np.ndarray) -> np.ndarray:
         at, to, log_flux, sky = guess
-        model = np.exp(log_flux) * image.psf.profile(np.hypot(at_x - at, at_y - to)) + sky
+        model = np.exp(log_flux) * image.psf.shares(at_x - at, at_y - to) + sky
         rest: np.ndarray = (light - model) * weight
         return rest
 

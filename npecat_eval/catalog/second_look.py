@@ -17,6 +17,7 @@ from npecat_eval.catalog.decode import DETECTION_THRESHOLD, near_mean
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_eval.catalog.samples import CatalogDraws
+from npecat_sim.fields.sdss_statistics import nearest_six_numbers
 from npecat_sim.surveys.image import SurveyImage
 from npecat_train.data.batch import ObservedImages
 from npecat_train.model import TileModel
@@ -144,7 +145,7 @@ def _middle_tiles(
     light = np.pad(image.image, border)
     sky = np.pad(image.background, border, mode="edge")
     cuts = [np.s_[r : r + side, c : c + side] for r, c in zip(row, column, strict=True)]
-    psf = torch.tensor(image.psf.parameters, dtype=torch.float32)
+    psf = torch.tensor(nearest_six_numbers(image.psf).parameters, dtype=torch.float32)
     observed = ObservedImages(
         images=torch.from_numpy(np.stack([light[cut] for cut in cuts])),
         backgrounds=torch.from_numpy(np.stack([sky[cut] for cut in cuts])),

@@ -12,6 +12,7 @@ from npecat_eval.catalog.flags import SourceFlag, source_flags
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_eval.catalog.samples import CatalogDraws
 from npecat_eval.catalog.saturated import SaturatedStars
+from npecat_sim.fields.sdss_statistics import nearest_six_numbers
 from npecat_sim.model.catalog import Column
 from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.units import magnitude
@@ -213,6 +214,7 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
         Keyword of at most 8 letters -> plain value, as a FITS header can hold them.
     """
     origin = {name.upper()[:8]: v for name, v in image.origin.items() if v is not None}
+    psf = nearest_six_numbers(image.psf)
     return {
         "CREATOR": f"npecat {version('npecat')}",
         "INPUT": image.name,
@@ -223,7 +225,7 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
         "TRAINED": model.settings.store_digest,
         "THRESH": DETECTION_THRESHOLD,
         "ELECTRON": image.electrons_per_nmgy,
-        "PSFPARAM": ", ".join(f"{value:.8g}" for value in image.psf.parameters),
+        "PSFPARAM": ", ".join(f"{value:.8g}" for value in psf.parameters),
         **(image.findings.cards() if image.findings else {}),
         "PIXELS": "x and y are 0-indexed, the centre of the first pixel is at (0, 0)",
         "FLUXES": "nanomaggies (nmgy); 1 nmgy = 3631 nJy, AB magnitude 22.5",

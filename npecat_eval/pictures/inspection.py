@@ -114,7 +114,7 @@ def _draw_stars(axes: Axes, image: SurveyImage) -> None:
     distance, light, n_stars = _profiles(image)
     axes.plot(distance, light, ".", markersize=1.5, color=COLOURS[0], alpha=0.4, rasterized=True)
     radius = np.linspace(0, MAX_RADIUS, 200)
-    profile = image.psf.profile(radius)
+    profile = image.psf.shares(radius, np.zeros_like(radius))
     arcsec = image.psf.fwhm * image.pixel_scale
     label = f"PSF, FWHM {arcsec:.2f} arcsec"
     axes.plot(radius, profile / profile[0], color=COLOURS[1], linewidth=1.8, label=label)

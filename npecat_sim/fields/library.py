@@ -16,7 +16,7 @@ from npecat_sim.fields.table import IDENTITY, SCALARS, FieldTable, SkyMap
 from npecat_sim.io.checksums import add_checksums, check_checksums
 from npecat_sim.io.fits import column, data_at, open_fits
 from npecat_sim.io.storage import replacing
-from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.psf.six_numbers import PARAMETERS
 
 FORMAT = 2
 """Version of the layout."""

@@ -20,7 +20,8 @@ from scipy import special, stats
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.table import SCALARS, FieldTable
 from npecat_sim.io.json_files import parse_json
-from npecat_sim.model.psf import PARAMETERS, RADII, Psf
+from npecat_sim.psf.base import Psf
+from npecat_sim.psf.six_numbers import PARAMETERS, RADII, SixNumberPsf
 
 VARIABLES = (*PARAMETERS, *SCALARS)
 """Order of the columns of every array here; units as in FieldTable."""
@@ -84,7 +85,7 @@ def embedded_description() -> dict[str, Any]:
     return description
 
 
-def typical_psf(width: float) -> Psf:
+def typical_psf(width: float) -> SixNumberPsf:
     """The typical PSF of SDSS at a given FWHM.
 
     Parameters
@@ -94,7 +95,7 @@ def typical_psf(width: float) -> Psf:
 
     Returns
     -------
-    Psf
+    SixNumberPsf
         The PSF of this FWHM.
 
     Notes
@@ -107,15 +108,33 @@ def typical_psf(width: float) -> Psf:
     return _typical_shape().scaled(width)
 
 
+def nearest_six_numbers(psf: Psf) -> SixNumberPsf:
+    """The six numbers in whose place a network of six numbers takes a PSF.
+
+    Parameters
+    ----------
+    psf : Psf
+        Of any kind.
+
+    Returns
+    -------
+    SixNumberPsf
+        The PSF itself if it is of this kind, or else the typical one of its FWHM.
+    """
+    return psf if isinstance(psf, SixNumberPsf) else typical_psf(psf.fwhm)
+
+
 @cache
-def _typical_shape() -> Psf:
+def _typical_shape() -> SixNumberPsf:
     """The PSF of median shape, with an FWHM of 1."""
     fields = default_fields().psf
     fields = fields[has_wing(fields)]
-    fields[:, : len(RADII)] /= np.array([Psf.of(parameters).fwhm for parameters in fields])[:, None]
+    fields[:, : len(RADII)] /= np.array(
+        [SixNumberPsf.of(parameters).fwhm for parameters in fields]
+    )[:, None]
     shape = np.median(fields, axis=0)
-    shape[: len(RADII)] /= Psf.of(shape).fwhm
-    return Psf.of(shape)
+    shape[: len(RADII)] /= SixNumberPsf.of(shape).fwhm
+    return SixNumberPsf.of(shape)
 
 
 def draw_fields(n: int, seed: int, *, description: dict[str, Any] | None = None) -> FieldTable:

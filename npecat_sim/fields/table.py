@@ -9,7 +9,7 @@ from hashlib import sha256
 import numpy as np
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.model.psf import Psf, check_parameters
+from npecat_sim.psf.six_numbers import SixNumberPsf, check_parameters
 from npecat_sim.units import PIXEL_SCALE
 
 FIELD_SHAPE = (1489, 2048)
@@ -169,9 +169,9 @@ class FieldTable:
         electrons: np.ndarray = self.gain / self.nmgy_per_count
         return electrons
 
-    def psf_of(self, row: int) -> Psf:
+    def psf_of(self, row: int) -> SixNumberPsf:
         """The PSF of the field in a row."""
-        return Psf.of(self.psf[row])
+        return SixNumberPsf.of(self.psf[row])
 
     @property
     def digest(self) -> str:

@@ -14,7 +14,7 @@ peak a wave is a sixth to a fifth of the wing.
 import numpy as np
 from scipy.signal import fftconvolve
 
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 
 REACH = 12
 """Pixels from a star to the farthest copy along an axis."""
@@ -32,7 +32,7 @@ def draw_kernel(psf: Psf, largest: float, *, generator: np.random.Generator) -> 
     Parameters
     ----------
     psf : Psf
-        The circular profile.
+        The profile.
     largest : float
         Maximum rms departure within WITHIN pixels, as a share of the peak; the departure is
         uniform from 0 to this.
@@ -46,14 +46,14 @@ def draw_kernel(psf: Psf, largest: float, *, generator: np.random.Generator) -> 
     """
     side = np.arange(-REACH, REACH + 1.0)
     y, x = [axis.ravel() for axis in np.meshgrid(side, side, indexing="ij")]
-    spread = psf.profile(np.hypot(x, y))
+    spread = psf.shares(x, y)
     change = generator.standard_normal(len(x))
     flux_and_centroid = spread[:, None] * np.column_stack([np.ones(len(x)), x, y])
     fixed = np.linalg.qr(flux_and_centroid)[0]
     change = (spread * (change - fixed @ (fixed.T @ change))).reshape(len(side), len(side))
 
     grid = np.arange(-WITHIN - REACH, WITHIN + REACH + 1)
-    star = psf.profile(np.hypot(grid[:, None], grid))
+    star = psf.stamp(len(grid))
     inside = np.hypot(grid[REACH:-REACH, None], grid[REACH:-REACH]) <= WITHIN
     departure = fftconvolve(star, change, mode="valid")[inside]
     rms = np.sqrt(np.mean(departure**2)) / star.max()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 
 Renderer = Callable[[dict[str, np.ndarray], Psf, int, float], np.ndarray]
 """A function that draws sources, as compiled.draw_sources.

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 from npecat_sim.render.jit import jit
 from npecat_sim.render.profiles import (
     DE_VAUCOULEURS_B,

@@ -12,7 +12,7 @@ from functools import lru_cache
 import galsim
 import numpy as np
 
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 from npecat_sim.units import PIXEL_SCALE
 
 FAST = galsim.GSParams(folding_threshold=0.2, maxk_threshold=1e-3)
@@ -36,47 +36,6 @@ def _refusing_large_ffts() -> Iterator[None]:
         yield
     finally:
         galsim.errors.raise_fft_size_error = before
-
-
-def _for_share(gsparams: galsim.GSParams, share: float) -> galsim.GSParams:
-    """Thresholds for a component with this share of the flux.
-
-    GalSim's thresholds are fractions of a profile's own flux. Without this a PSF wing with a
-    millionth of the flux would need FFTs of 40,000 pixels.
-    """
-    share = max(share, 1e-9)
-    return gsparams.withParams(
-        folding_threshold=min(0.5, gsparams.folding_threshold / share),
-        maxk_threshold=min(0.5, gsparams.maxk_threshold / share),
-    )
-
-
-def psf_profile(psf: Psf, gsparams: galsim.GSParams) -> galsim.GSObject:
-    """The PSF as a GalSim profile in pixel units.
-
-    Parameters
-    ----------
-    psf : Psf
-        The PSF.
-    gsparams : galsim.GSParams
-        Accuracy, such as FAST or EXACT.
-
-    Returns
-    -------
-    galsim.GSObject
-        The profile, with unit flux within psf.CALIBRATION_RADIUS.
-    """
-    fluxes = psf.component_fluxes
-    core, second, wing = fluxes
-    core_params, second_params, wing_params = [_for_share(gsparams, flux) for flux in fluxes]
-    radius = np.sqrt(psf.beta) * psf.sigmap
-    return galsim.Sum(
-        galsim.Gaussian(sigma=psf.sigma1, flux=core, gsparams=core_params),
-        galsim.Gaussian(sigma=psf.sigma2, flux=second, gsparams=second_params),
-        galsim.Moffat(beta=psf.beta / 2, scale_radius=radius, flux=wing, gsparams=wing_params),
-        gsparams=gsparams,
-        propagate_gsparams=False,
-    )
 
 
 def galaxy_profile(source: dict[str, float], gsparams: galsim.GSParams) -> galsim.GSObject:
@@ -112,7 +71,7 @@ def _psf_transform(
 ) -> np.ndarray:
     """The PSF on a grid of wavenumbers ``step`` radians per pixel apart: float32 (ky, kx)."""
     grid = galsim.ImageCF(bounds, scale=step)
-    psf_profile(psf, gsparams)._drawKImage(grid)
+    psf.galsim_profile(gsparams)._drawKImage(grid)
     transform: np.ndarray = grid.array.real.copy()
     return transform
 
@@ -127,7 +86,7 @@ def _draw_galaxy(
 
     The transform of the wing, a Bessel function, takes longer than all the rest.
     """
-    point = psf_profile(psf, gsparams)
+    point = psf.galsim_profile(gsparams)
     both = galsim.Convolve(galaxy, point, gsparams=gsparams, propagate_gsparams=False)
     grid, wrap_size = both.drawFFT_makeKImage(image)
     galaxy._drawKImage(grid)
@@ -177,6 +136,6 @@ def draw_sources(
                 galaxy = galaxy_profile(source, gsparams).shift(offset)
                 _draw_galaxy(galaxy, psf, image, gsparams)
             else:
-                star = psf_profile(psf, gsparams) * source["flux"]
+                star = psf.galsim_profile(gsparams) * source["flux"]
                 star.shift(offset).drawReal(image)
     return images

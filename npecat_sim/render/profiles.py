@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 
 EXPONENTIAL_SCALE = 1 / 1.6783469900166605
 """Scale radius of an exponential over its half-light radius: (1 + x) exp(-x) = 1/2."""
@@ -112,7 +112,7 @@ class PsfModel(NamedTuple):
 
 
 @lru_cache(maxsize=2048)  # 50 KB and 1 ms each: enough for all fields of a large import
-def psf_model(psf: Psf) -> PsfModel:
+def psf_model(psf: SixNumberPsf) -> PsfModel:
     """The PSF as compiled.py needs it, kept for the next call."""
     fluxes = psf.component_fluxes
     sigma = np.array([psf.sigma1, psf.sigma2])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 from npecat_sim.render.compiled import draw_sources
 
 STAMP = 401

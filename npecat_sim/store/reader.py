@@ -22,7 +22,7 @@ from npecat_sim.io import storage
 from npecat_sim.io.json_files import parse_json
 from npecat_sim.io.storage import Location
 from npecat_sim.model.catalog import COLUMNS, Catalog
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.store import manifest, schema
 from npecat_sim.store.settings import StoreSettings
 
@@ -63,9 +63,9 @@ class Batch:
     electrons_per_nmgy: np.ndarray
     catalog: Catalog
 
-    def psf_of(self, image: int) -> Psf:
+    def psf_of(self, image: int) -> SixNumberPsf:
         """The PSF of one image of the batch."""
-        return Psf.of(self.psf_parameters[image])
+        return SixNumberPsf.of(self.psf_parameters[image])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The batch by the names of the store's arrays."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from npecat_sim.model.catalog import COLUMNS
 from npecat_sim.model.prior import IMAGE_SIZE
-from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.psf.six_numbers import PARAMETERS
 
 FORMAT = "npecat-store"
 """Marks the root group of a Zarr store as one of npecat."""

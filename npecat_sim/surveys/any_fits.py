@@ -8,7 +8,7 @@ import numpy as np
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.fits import image_at, image_hdus, open_fits
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 from npecat_sim.surveys.arrays import calibrated
 from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.surveys.keywords import KEYWORDS, Fact, facts_of

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 from npecat_sim.surveys.image import PixelFlag, SurveyImage, check_size, survey_image
 from npecat_sim.surveys.inspection.inspect import inspect_pixels
 from npecat_sim.surveys.inspection.told import Told

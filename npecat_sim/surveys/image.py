@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 from npecat_sim.surveys.inspection.findings import Findings
 from npecat_sim.surveys.wcs import pixel_scale as scale_of
 from npecat_sim.units import PIXEL_SCALE, sky_sigma

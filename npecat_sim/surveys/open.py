@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.surveys.any_fits import read_fits_image
 from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.surveys.sdss.frame import NotAFrameError, read_sdss_frame
@@ -126,7 +126,7 @@ def open_image(
             _refuse_others(path, of_others)
             return image
     try:
-        numbers = None if psf is None else Psf.from_text(psf)
+        numbers = None if psf is None else SixNumberPsf.from_text(psf)
     except NpecatError as error:
         raise NpecatError(
             f"{path}: only a frame of SDSS, which has 4 HDUs, the first an image in nanomaggy, has "

@@ -9,7 +9,8 @@ from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import typical_psf
-from npecat_sim.model.psf import PARAMETERS, Psf
+from npecat_sim.psf.base import Psf
+from npecat_sim.psf.six_numbers import PARAMETERS, SixNumberPsf
 from npecat_sim.surveys.wcs import pixel_scale as scale_of
 from npecat_sim.units import PIXEL_SCALE
 
@@ -133,12 +134,12 @@ def checked_scale(name: str, wcs: WCS | None, pixel_scale: float | None) -> floa
 def checked_psf(name: str, psf: Psf | Sequence[float] | np.ndarray | float, scale: float) -> Psf:
     """The PSF from any of its forms, checked."""
     if isinstance(psf, Psf):
-        point = psf
+        point: Psf = psf
     elif np.ndim(psf) == 0:
         refuse_unless_positive(name, "fwhm", psf)  # type: ignore[arg-type]
         point = typical_psf(float(psf) / scale)  # type: ignore[arg-type]
     elif np.shape(psf) == (len(PARAMETERS),):
-        point = Psf.of(psf)  # type: ignore[arg-type]
+        point = SixNumberPsf.of(psf)  # type: ignore[arg-type]
     else:
         raise NpecatError(
             f"{name}: psf has shape {np.shape(psf)}; give a Psf, its {len(PARAMETERS)} numbers, "

@@ -33,7 +33,7 @@ class ObservedImages:
     electrons_per_nmgy : Tensor
         (batch,), electrons per nanomaggy.
     psf_parameters : Tensor
-        (batch, 6), in the order of npecat_sim.model.psf.PARAMETERS.
+        (batch, 6), in the order of npecat_sim.psf.six_numbers.PARAMETERS.
     """
 
     images: Tensor

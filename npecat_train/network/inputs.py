@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.psf.six_numbers import PARAMETERS
 from npecat_sim.store.reader import Store
 from npecat_train.network.tile_network import TILE_SIZE
 
@@ -52,7 +52,7 @@ class Standardisation:
     Parameters
     ----------
     psf_mean, psf_std : tuple of float
-        (6,), of the PSF parameters in the order of npecat_sim.model.psf.PARAMETERS.
+        (6,), of the PSF parameters in the order of npecat_sim.psf.six_numbers.PARAMETERS.
     sky_mean, sky_std : float
         Of the natural log of the background in electrons per pixel.
 
@@ -138,7 +138,7 @@ def network_inputs(
     electrons_per_nmgy : Tensor
         (batch,), electrons per nanomaggy.
     psf_parameters : Tensor
-        (batch, 6), in the order of npecat_sim.model.psf.PARAMETERS.
+        (batch, 6), in the order of npecat_sim.psf.six_numbers.PARAMETERS.
     standardisation : Standardisation
         Of the network's training.
     use_psf : bool

@@ -18,6 +18,7 @@ import torch
 
 from npecat_eval.baselines.sep import measure
 from npecat_eval.survey_catalog import catalog_survey_image
+from npecat_sim.fields.sdss_statistics import nearest_six_numbers
 from npecat_sim.model.prior import IMAGE_SIZE
 from npecat_sim.surveys.extraction import extract
 from npecat_train.model import TileModel
@@ -61,7 +62,7 @@ def bench_catalog(image: ImageFile, checkpoint: Path, rounds: int) -> None:
     sky = image.open()
     noise = np.ascontiguousarray(np.sqrt(sky.background / sky.electrons_per_nmgy))
     pieces, skies = cut(sky.image), cut(sky.background, mode="edge")
-    psfs = np.tile(sky.psf.parameters, (len(pieces), 1))
+    psfs = np.tile(nearest_six_numbers(sky.psf).parameters, (len(pieces), 1))
     electrons = np.full(len(pieces), sky.electrons_per_nmgy)
 
     def npecat() -> int:

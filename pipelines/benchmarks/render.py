@@ -27,9 +27,9 @@ from npecat_sim.errors import naming
 from npecat_sim.fields.library import load_library
 from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
 from npecat_sim.model.prior import IMAGE_SIZE, PAPER_PRIOR
-from npecat_sim.model.psf import Psf
 from npecat_sim.model.streams import Purpose, stream
 from npecat_sim.progress import progress
+from npecat_sim.psf.base import Psf
 from npecat_sim.render import RENDERERS, Renderer, galsim_renderer
 from npecat_sim.simulation.simulate import simulate_images
 from npecat_sim.store import writer as store_writer
@@ -74,7 +74,7 @@ def draw_plain(sources: Sources, psf: Psf, size: int, sky_sigma: float) -> np.nd
         float32 (source, y, x), nanomaggies per pixel.
     """
     stamp = galsim.Image(STAMP_SIZE, STAMP_SIZE, scale=1.0)
-    galsim_renderer.psf_profile(psf, galsim.GSParams()).drawImage(stamp, method="no_pixel")
+    psf.galsim_profile(galsim.GSParams()).drawImage(stamp, method="no_pixel")
     point = galsim.InterpolatedImage(stamp)
     images = np.zeros((len(sources["x"]), size, size), dtype=np.float32)
     centre = (size - 1) / 2

@@ -17,7 +17,7 @@ from npecat_eval.real_images.sky_catalog import read_catalog
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.library import load_library, save_library
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.psf.six_numbers import PARAMETERS
 from npecat_sim.simulation.simulate import prepare, run_task
 from npecat_sim.store.reader import Store, store_path
 from npecat_sim.store.settings import StoreSettings
@@ -147,7 +147,7 @@ def _read_frame(folder: Path, psf: str = "photoField-000094-1.fits") -> Any:
         image.background,
         image.flags,
         image.electrons_per_nmgy,
-        image.psf.parameters,
+        image.psf,
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from npecat_sim.fields.sdss_statistics import typical_psf
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.units import PIXEL_SCALE
 
 SKY, GAIN, ZERO_POINT = 183.0, 4.71, 28.304
@@ -31,7 +31,9 @@ STAMP = 60
 """Pixels from a star to the edges of the square in which it is drawn."""
 
 
-def profile(shape: str | Psf, x: np.ndarray, y: np.ndarray, fwhm: float = FWHM) -> np.ndarray:
+def profile(
+    shape: str | SixNumberPsf, x: np.ndarray, y: np.ndarray, fwhm: float = FWHM
+) -> np.ndarray:
     """Light per pixel of a star of flux 1.
 
     The shape is a PSF, or "gauss", "elliptical", "psf" (a typical one) or the beta of a Moffat,
@@ -45,7 +47,7 @@ def profile(shape: str | Psf, x: np.ndarray, y: np.ndarray, fwhm: float = FWHM) 
         return np.exp(-squared / 2 / sigma**2) / (2 * np.pi * sigma**2)
     if shape == "psf":
         shape = typical_psf(fwhm)
-    if isinstance(shape, Psf):
+    if isinstance(shape, SixNumberPsf):
         return shape.profile(np.sqrt(squared))
     beta = float(shape)
     core = fwhm / 2 / np.sqrt(2 ** (1 / beta) - 1)
@@ -62,7 +64,7 @@ def starlight(
     flux: np.ndarray,
     *,
     size: int | tuple[int, int],
-    shape: str | Psf = PSF,
+    shape: str | SixNumberPsf = PSF,
     fwhm: float = FWHM,
     stamp: int = STAMP,
 ) -> np.ndarray:

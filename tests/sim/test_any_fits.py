@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import default_fields, has_wing, typical_psf
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.surveys.any_fits import read_fits_image
 from npecat_sim.surveys.image import PixelFlag
 from npecat_sim.surveys.open import open_image
@@ -114,8 +114,8 @@ def test_a_typical_psf_measures_stars_of_the_known_fields_well():
     radius = np.hypot(y, x)
     errors = []
     for parameters in default_fields().psf[:100]:
-        star = Psf.of(parameters).profile(radius)
-        model = typical_psf(Psf.of(parameters).fwhm).profile(radius)
+        star = SixNumberPsf.of(parameters).profile(radius)
+        model = typical_psf(SixNumberPsf.of(parameters).fwhm).profile(radius)
         errors.append((star * model).sum() / (model**2).sum() - 1)
     assert abs(np.median(errors)) < 0.02
     assert np.quantile(np.abs(errors), 0.9) < 0.09
@@ -123,7 +123,7 @@ def test_a_typical_psf_measures_stars_of_the_known_fields_well():
 
 def test_fwhm_is_the_width_at_half_of_the_peak():
     gaussian = np.array([2.0, 3.0, 3.0, 3.0, 0.0, 0.0])
-    assert Psf.of(gaussian).fwhm == pytest.approx(2.0 * np.sqrt(8 * np.log(2)))
+    assert SixNumberPsf.of(gaussian).fwhm == pytest.approx(2.0 * np.sqrt(8 * np.log(2)))
 
 
 def test_six_numbers_are_the_psf(tmp_path):

@@ -9,17 +9,17 @@ import pytest
 from astropy.io import fits
 
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.model import psf
 from npecat_sim.model.catalog import COLUMNS
 from npecat_sim.model.prior import IMAGE_SIZE, CatalogPrior
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf import six_numbers as psf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.render import compiled
 from npecat_sim.render import galsim_renderer as render
 from npecat_sim.render.jit import jit
 from npecat_sim.units import PIXEL_SCALE
 
 TYPICAL = SINGLE_FIELD.psf_of(0)
-SHARP = Psf(0.769, 2.27, 5.0, 3.0, 0.0385, 1e-7)
+SHARP = SixNumberPsf(0.769, 2.27, 5.0, 3.0, 0.0385, 1e-7)
 """The sharpest of 1,578 SDSS fields; its wing fit failed, as in a quarter of them."""
 
 SKY_SIGMA = np.sqrt(SINGLE_FIELD.sky * PIXEL_SCALE**2 / SINGLE_FIELD.electrons_per_nmgy)[0]
@@ -71,7 +71,9 @@ def test_images_of_real_fields_equal_galsim(sdss_dir):
     catalog = CatalogPrior().draw(seed=4, split="test", indices=range(len(columns)))
     r_band = 2
     for image, row in enumerate(columns):
-        parameters = Psf.of([row[f"PSF_{name.upper()}"][r_band] for name in psf.PARAMETERS])
+        parameters = SixNumberPsf.of(
+            [row[f"PSF_{name.upper()}"][r_band] for name in psf.PARAMETERS]
+        )
         electrons_per_nmgy = row["GAIN"][r_band] / row["NMGYPERCOUNT"][r_band]
         sky_sigma = np.sqrt(row["SKY"][r_band] * PIXEL_SCALE**2 / electrons_per_nmgy)
         assert largest_error(catalog.sources(image), parameters, sky_sigma) < 0.01
@@ -144,7 +146,7 @@ def test_no_sources(size):
 def test_render_equals_galsims_own_drawing(size, is_galaxy):
     sources = source_table({"is_galaxy": is_galaxy, "x": 11.2, "y": 20.7})
     source = {name: float(column[0]) for name, column in sources.items()}
-    profile = render.psf_profile(TYPICAL, render.FAST)
+    profile = TYPICAL.galsim_profile(render.FAST)
     if is_galaxy:
         galaxy = render.galaxy_profile(source, render.FAST)
         profile = galsim.Convolve(galaxy, profile, propagate_gsparams=False)

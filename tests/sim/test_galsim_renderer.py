@@ -9,7 +9,7 @@ import pytest
 from scipy.signal import fftconvolve
 
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.render import galsim_renderer as render
 from tests.sim.test_compiled import SHARP, SKY_SIGMA, TYPICAL, source_table
 
@@ -35,12 +35,14 @@ def fine_grid():
 @pytest.mark.parametrize("parameters", [TYPICAL.parameters, SHARP.parameters])
 def test_psf_is_the_published_formula(parameters):
     radius = np.linspace(0, 30, 200)
-    ratio = Psf.of(parameters).profile(radius) / psf_formula(parameters, radius)
+    ratio = SixNumberPsf.of(parameters).profile(radius) / psf_formula(parameters, radius)
     assert ratio == pytest.approx(np.full(200, ratio[0]))
     x, y = np.meshgrid(np.arange(-30, 31, 0.1), np.arange(-30, 31, 0.1))
     radius = np.hypot(x, y)
     inside = radius < 7.43 / 0.396
-    assert Psf.of(parameters).profile(radius[inside]).sum() * 0.01 == pytest.approx(1, abs=1e-3)
+    assert SixNumberPsf.of(parameters).profile(radius[inside]).sum() * 0.01 == pytest.approx(
+        1, abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.6, 2.5])

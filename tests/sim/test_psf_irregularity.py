@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from npecat.cli import npecat
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.fields.table import SINGLE_FIELD
-from npecat_sim.model.psf import Psf
 from npecat_sim.model.psf_irregularity import convolved, draw_kernel
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.simulation.simulate import simulate_images
 from npecat_sim.store.reader import Store
 
@@ -20,7 +20,7 @@ Y, X = np.meshgrid(SIDE, SIDE, indexing="ij")
 
 
 def star(parameters):
-    return Psf.of(parameters).profile(np.hypot(Y, X)).astype(np.float32)
+    return SixNumberPsf.of(parameters).profile(np.hypot(Y, X)).astype(np.float32)
 
 
 def departure(parameters, kernel) -> float:
@@ -34,7 +34,7 @@ def test_departures_are_uniform_up_to_the_largest():
     fields, generator = default_fields(), np.random.default_rng(0)
     found = np.array(
         [
-            departure(p, draw_kernel(Psf.of(p), LARGEST, generator=generator))
+            departure(p, draw_kernel(SixNumberPsf.of(p), LARGEST, generator=generator))
             for p in fields.psf[:200]
         ]
     )
@@ -47,7 +47,7 @@ def test_flux_and_centroid_stay_and_the_shape_does_not():
     before, axes = star(parameters), []
     for _ in range(50):
         kernel = draw_kernel(
-            Psf.of(parameters), LARGEST / 3, generator=generator
+            SixNumberPsf.of(parameters), LARGEST / 3, generator=generator
         )  # no pixel becomes negative
         assert kernel.sum() == pytest.approx(1)
         after = convolved(before[None], kernel)[0]
@@ -62,7 +62,9 @@ def test_flux_and_centroid_stay_and_the_shape_does_not():
 def test_wings_have_lumps_as_far_as_ten_pixels():
     parameters, generator = SINGLE_FIELD.psf[0], np.random.default_rng(2)
     before = star(parameters)
-    kernels = [draw_kernel(Psf.of(parameters), LARGEST, generator=generator) for _ in range(40)]
+    kernels = [
+        draw_kernel(SixNumberPsf.of(parameters), LARGEST, generator=generator) for _ in range(40)
+    ]
     relative = [convolved(before[None], kernel)[0] / before - 1 for kernel in kernels]
     for radius in (6, 8, 10):
         ring = np.abs(np.hypot(Y, X) - radius) < 0.6

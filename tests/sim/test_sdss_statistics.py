@@ -22,7 +22,7 @@ from npecat_sim.fields.sdss_statistics import (
     values_of,
 )
 from npecat_sim.fields.table import SCALARS
-from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.psf.six_numbers import PARAMETERS
 from npecat_sim.surveys.sdss.fields import import_fields
 from tests.helpers.survey_files import N_FIELDS, photofield_data, write_photofield
 

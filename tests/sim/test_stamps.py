@@ -6,7 +6,7 @@ import pytest
 from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.prior import CatalogPrior
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.render.compiled import draw_sources
 from npecat_sim.render.stamps import STAMP, draw_field
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
@@ -57,6 +57,7 @@ def test_little_light_lies_beyond_a_stamp():
     for magnitude, limit in ((14, 0.0012), (12, 0.0072)):
         flux = flux_of_magnitude(magnitude)
         left_out = [
-            flux * Psf.of(psf).profile(edge) / s for psf, s in zip(fields.psf, sigma, strict=True)
+            flux * SixNumberPsf.of(psf).profile(edge) / s
+            for psf, s in zip(fields.psf, sigma, strict=True)
         ]
         assert 0.8 * limit < max(left_out) < limit

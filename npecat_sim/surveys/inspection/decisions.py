@@ -6,7 +6,7 @@ Each decision returns what to use and what was done, in words; some add a warnin
 import numpy as np
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 from npecat_sim.surveys.inspection.noise import CROWDED_SHARE
 from npecat_sim.surveys.inspection.sky import Sky
 from npecat_sim.surveys.inspection.stars import MIN_STARS, StarWidth

@@ -10,7 +10,7 @@ import numpy as np
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import typical_psf
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 from npecat_sim.surveys.image import PixelFlag
 from npecat_sim.surveys.inspection.decisions import (
     TYPICAL_FWHM,

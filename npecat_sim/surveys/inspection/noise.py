@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter, median_filter, uniform_filter
 from scipy.signal import fftconvolve
 
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 
 WHITE_RATIO = 0.85
 """Noise at the highest frequencies over that at lower ones, below which pixels share noise. It is 1
@@ -195,8 +195,7 @@ def _under_psf(residual: np.ndarray, blank: np.ndarray, psf: Psf, *, is_white: b
     NaN in a crowd, where stars that are too faint to be detected spread it to one side.
     """
     reach = int(np.ceil(2 * psf.fwhm))
-    offset = np.arange(-reach, reach + 1)
-    kernel = psf.profile(np.hypot(offset[:, None], offset)).astype(np.float32)
+    kernel = psf.stamp(2 * reach + 1).astype(np.float32)
     filtered = fftconvolve(residual * blank, kernel, mode="same")
     # Where part of the kernel lies on hidden or lit pixels there is less noise in it.
     weight = fftconvolve(blank.astype(np.float32), kernel**2, mode="same")

@@ -14,7 +14,7 @@ import sep
 from scipy.optimize import least_squares
 from scipy.spatial import KDTree
 
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 
 MIN_SNR = 100.0
 """Minimum SNR of a star; at this SNR its width is determined to about 1 %."""
@@ -220,8 +220,7 @@ def _factor(
 
     def remainder(guess: np.ndarray) -> np.ndarray:
         scale, at_x, at_y = guess
-        distance = np.hypot(step_x - at_x, step_y - at_y)
-        profile = psf.scaled(np.exp(scale)).profile(distance)
+        profile = psf.scaled(np.exp(scale)).shares(step_x - at_x, step_y - at_y)
         linear = np.column_stack([profile * weight, weight])  # flux and sky: solved for directly
         coefficients, *_ = np.linalg.lstsq(linear, light * weight, rcond=None)
         rest: np.ndarray = light * weight - linear @ coefficients

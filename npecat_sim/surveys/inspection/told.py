@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from npecat_sim.model.psf import Psf
+from npecat_sim.psf.base import Psf
 
 
 @dataclass(frozen=True)

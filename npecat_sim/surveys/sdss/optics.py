@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.fits import column, data_at, open_fits
-from npecat_sim.model.psf import PARAMETERS, Psf
+from npecat_sim.psf.six_numbers import PARAMETERS, SixNumberPsf
 from npecat_sim.surveys.sdss.photofield import BANDS, photofield_of
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class FieldOptics(NamedTuple):
 
     Parameters
     ----------
-    psf : Psf
+    psf : SixNumberPsf
         PSF of the field; radii in pixels.
     gain : float
         Electrons per count.
@@ -71,7 +71,7 @@ class FieldOptics(NamedTuple):
         Variance of the detector's noise in a pixel, counts squared.
     """
 
-    psf: Psf
+    psf: SixNumberPsf
     gain: float
     dark_variance: float
 
@@ -112,7 +112,7 @@ def field_optics(source: str, identity: Identity, *, band: str) -> FieldOptics:
 
 def _of_numbers(text: str, identity: Identity, band: str) -> FieldOptics:
     """PSF of six numbers, and the detector by camera column and run."""
-    psf = Psf.from_text(text)
+    psf = SixNumberPsf.from_text(text)
     run, camcol, _ = identity
     gain, dark_variance = _property(GAIN, identity, band), _property(DARK_VARIANCE, identity, band)
     if not np.isfinite(gain):
@@ -169,5 +169,5 @@ def _of_psfield(hdus: fits.HDUList, identity: Identity, band: str) -> FieldOptic
         if value >= STATUS.index("NOPSF"):
             raise NpecatError(f"{said}, SDSS measured no PSF in this field")
         log.warning("psField of %s: %s, SDSS had few stars for this PSF", identity, said)
-    psf = Psf.of(of_band(f"psf_{name}") for name in PARAMETERS)
+    psf = SixNumberPsf.of(of_band(f"psf_{name}") for name in PARAMETERS)
     return FieldOptics(psf, of_band("gain"), of_band("dark_variance"))

@@ -13,7 +13,7 @@ from npecat_sim.errors import NpecatError
 from npecat_sim.fields.library import identities
 from npecat_sim.fields.table import FieldTable
 from npecat_sim.io.fits import column, data_at, open_fits
-from npecat_sim.model.psf import PARAMETERS
+from npecat_sim.psf.six_numbers import PARAMETERS
 
 log = logging.getLogger(__name__)
 

@@ -8,19 +8,23 @@ of it and nothing is convolved with the pixel again.
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.optimize import brentq
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.psf.base import Psf
 from npecat_sim.units import PIXEL_SCALE
+
+if TYPE_CHECKING:
+    import galsim
 
 RADII = ("sigma1", "sigma2", "sigmap")
 """Names of the parameters that are radii."""
 
 PARAMETERS = (*RADII, "beta", "b", "p0")
-"""Names of the parameters; class Psf describes them."""
+"""Names of the parameters; class SixNumberPsf describes them."""
 
 CALIBRATION_RADIUS = 7.43 / PIXEL_SCALE
 """Pixels: SDSS calibrates fluxes to an aperture of 7.43 arcsec; the PSF has unit flux there."""
@@ -33,7 +37,7 @@ EXCLUSIVE = np.array([True, True, True, True, False, False])
 
 
 @dataclass(frozen=True)
-class Psf:
+class SixNumberPsf(Psf):
     """The profile of a star's light, with unit flux within 7.43 arcsec.
 
     At the distance r from the centre of the star
@@ -81,7 +85,7 @@ class Psf:
 
         Returns
         -------
-        Psf
+        SixNumberPsf
             The PSF.
 
         Raises
@@ -147,10 +151,36 @@ class Psf:
         share: np.ndarray = scale * (core + second + wing)
         return share
 
+    def shares(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Share of a star's flux in a pixel, see Psf.shares."""
+        return self.profile(np.hypot(x, y))
+
     def scaled(self, factor: float) -> Self:
         """The PSF with all its radii `factor` times as large."""
         radii = {name: getattr(self, name) * factor for name in RADII}
         return replace(self, **radii)
+
+    @property
+    def core_sigma(self) -> float:
+        """Standard deviation of the core, pixels."""
+        return self.sigma1
+
+    def galsim_profile(self, gsparams: "galsim.GSParams") -> "galsim.GSObject":
+        """The PSF as a GalSim profile in pixel units; unit flux within CALIBRATION_RADIUS."""
+        import galsim  # takes half a second
+
+        core, second, wing = self.component_fluxes
+        core_params, second_params, wing_params = [
+            _for_share(gsparams, flux) for flux in self.component_fluxes
+        ]
+        radius = np.sqrt(self.beta) * self.sigmap
+        return galsim.Sum(
+            galsim.Gaussian(sigma=self.sigma1, flux=core, gsparams=core_params),
+            galsim.Gaussian(sigma=self.sigma2, flux=second, gsparams=second_params),
+            galsim.Moffat(beta=self.beta / 2, scale_radius=radius, flux=wing, gsparams=wing_params),
+            gsparams=gsparams,
+            propagate_gsparams=False,
+        )
 
     @cached_property
     def fwhm(self) -> float:
@@ -163,6 +193,19 @@ class Psf:
         beyond = 10 * max(self.sigma1, self.sigma2, self.sigmap)
         radius: float = brentq(lambda radius: self.profile(radius) - peak / 2, 0, beyond)
         return 2 * radius
+
+
+def _for_share(gsparams: "galsim.GSParams", share: float) -> "galsim.GSParams":
+    """Thresholds for a component with this share of the flux.
+
+    GalSim's thresholds are fractions of a profile's own flux. Without this a PSF wing with a
+    millionth of the flux would need FFTs of 40,000 pixels.
+    """
+    share = max(share, 1e-9)
+    return gsparams.withParams(
+        folding_threshold=min(0.5, gsparams.folding_threshold / share),
+        maxk_threshold=min(0.5, gsparams.maxk_threshold / share),
+    )
 
 
 def check_parameters(parameters: np.ndarray, where: str) -> None:
