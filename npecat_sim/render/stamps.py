@@ -4,6 +4,7 @@ import numpy as np
 
 from npecat_sim.psf.base import Psf
 from npecat_sim.render.compiled import draw_sources
+from npecat_sim.units import PIXEL_SCALE
 
 STAMP = 401
 """Pixels along each side of a stamp.
@@ -19,6 +20,7 @@ def draw_field(
     *,
     shape: tuple[int, int],
     sky_sigma: float,
+    pixel_scale: float = PIXEL_SCALE,
 ) -> np.ndarray:
     """Draw all sources into one image of any shape, without noise.
 
@@ -32,6 +34,8 @@ def draw_field(
         Pixels (y, x) of the image.
     sky_sigma : float
         Standard deviation of the empty sky, nanomaggies per pixel, as of compiled.draw_sources.
+    pixel_scale : float, optional
+        Arcsec per pixel; the radii of galaxies are in arcsec.
 
     Returns
     -------
@@ -45,7 +49,7 @@ def draw_field(
     shifted = {**sources, "x": sources["x"] - corner_x, "y": sources["y"] - corner_y}
     for row, (left, top) in enumerate(zip(corner_x, corner_y, strict=True)):
         one = {name: column[row : row + 1] for name, column in shifted.items()}
-        stamp = draw_sources(one, psf, STAMP, sky_sigma)[0]
+        stamp = draw_sources(one, psf, STAMP, sky_sigma, pixel_scale)[0]
         rows, columns = [
             slice(*np.clip([first, first + STAMP], 0, length))
             for first, length in zip((top, left), shape, strict=True)

@@ -7,6 +7,8 @@ within each round, so that other work of the machine slows all of them alike.
 ``--accuracy 10000 --fields LIBRARY`` compares whole images with GalSim at galsim_renderer.EXACT.
 The field of each image is drawn from the library as simulate draws it. The error of an image is the
 largest error of its pixels.
+
+``--kinds 30`` compares so many images with a PSF of each kind, see render_kinds, and times them.
 """
 
 import os
@@ -23,6 +25,7 @@ import click
 import galsim
 import numpy as np
 
+from npecat.benchmarks import render_kinds
 from npecat_sim.errors import naming
 from npecat_sim.fields.library import load_library
 from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
@@ -36,7 +39,7 @@ from npecat_sim.store import writer as store_writer
 from npecat_sim.store.reader import Batch
 from npecat_sim.store.schema import IMAGES_PER_CHUNK
 from npecat_sim.store.settings import StoreSettings
-from npecat_sim.units import sky_sigma
+from npecat_sim.units import PIXEL_SCALE, sky_sigma
 
 STAMP_SIZE = 25
 """Pixels: side of the PSF's stamp in plain GalSim."""
@@ -54,7 +57,13 @@ Sources = dict[str, np.ndarray]
 """Columns of a catalog, each (source,)."""
 
 
-def draw_plain(sources: Sources, psf: Psf, size: int, sky_sigma: float) -> np.ndarray:
+def draw_plain(
+    sources: Sources,
+    psf: Psf,
+    size: int,
+    sky_sigma: float,
+    pixel_scale: float = PIXEL_SCALE,
+) -> np.ndarray:
     """Draw each source with GalSim in the usual way: a PSF stamp and GalSim's default accuracy.
 
     Parameters
@@ -67,6 +76,8 @@ def draw_plain(sources: Sources, psf: Psf, size: int, sky_sigma: float) -> np.nd
         Pixels along each side of the image.
     sky_sigma : float
         Nanomaggies per pixel; not used.
+    pixel_scale : float, optional
+        Arcsec per pixel.
 
     Returns
     -------
@@ -81,7 +92,7 @@ def draw_plain(sources: Sources, psf: Psf, size: int, sky_sigma: float) -> np.nd
     for row, pixels in enumerate(images):
         source = {name: float(column[row]) for name, column in sources.items()}
         if source["is_galaxy"]:
-            galaxy = galsim_renderer.galaxy_profile(source, galsim.GSParams())
+            galaxy = galsim_renderer.galaxy_profile(source, galsim.GSParams(), pixel_scale)
             profile = galsim.Convolve(galaxy, point)
         else:
             profile = point * source["flux"]
@@ -245,16 +256,25 @@ def measure_errors(fields: FieldTable, seed: int, *, n_images: int, workers: int
 @click.option("--images", default=IMAGES_PER_CHUNK, help="Images of a chunk, made in each round.")
 @click.option("--rounds", default=5, help="Rounds; the speed is that of the median round.")
 @click.option("--accuracy", default=0, help="Compare so many images, in place of the timing.")
+@click.option("--kinds", default=0, help="Do both with so many images of each kind of PSF.")
 @click.option("--fields", type=click.Path(path_type=Path), help="Library for it; else prior one.")
 @click.option("--workers", default=1, help="Processes that compare images.")
 @click.option("--seed", default=0, help="Of the images.")
 def bench_render(
-    images: int, rounds: int, accuracy: int, fields: Path | None, workers: int, seed: int
+    images: int,
+    rounds: int,
+    accuracy: int,
+    kinds: int,
+    fields: Path | None,
+    workers: int,
+    seed: int,
 ) -> None:
     """Measure how fast or how exact the renderers are."""
     if accuracy:
         table = load_library(fields) if fields else SINGLE_FIELD
         print_accuracy(measure_errors(table, seed, n_images=accuracy, workers=workers))
+    elif kinds:
+        print_kinds(seed, n_images=images, n_rounds=rounds, n_compared=kinds)
     else:
         print_speed(images_per_second(images, rounds, seed=seed))
 
@@ -293,6 +313,33 @@ def print_accuracy(rows: np.ndarray) -> None:
     for name, errors in zip(DRAWERS, of_renderers, strict=True):
         values = "".join(f"{value:>10.4f}" for value in np.percentile(errors, PERCENTILES))
         print(f"{name:<14}{values}{np.mean(errors < LARGE):>14.3%}")
+
+
+def print_kinds(seed: int, *, n_images: int, n_rounds: int, n_compared: int) -> None:
+    """Measure and print speed and accuracy of the compiled renderer, a line for each kind of PSF.
+
+    Parameters
+    ----------
+    seed : int
+        Of the images.
+    n_images : int
+        Images of a round of the timing.
+    n_rounds : int
+        Rounds of it.
+    n_compared : int
+        Images of each kind that are compared.
+    """
+    with one_core():
+        rates = render_kinds.speeds(seed, n_images=n_images, n_rounds=n_rounds)
+    print(f"largest error of each of {n_compared:,} images of a kind in sky sigma, percentiles")
+    heads = "".join(f"{percentile:>10}" for percentile in PERCENTILES)
+    print(f"{'kind of PSF':<22}{'images/s':>10}{'ratio':>8}{heads}{f'under {LARGE}':>14}")
+    baseline = next(iter(rates.values()))
+    for kind, rate in rates.items():
+        errors = render_kinds.errors_of(kind, seed, n_images=n_compared)
+        values = "".join(f"{value:>10.4f}" for value in np.percentile(errors, PERCENTILES))
+        share = np.mean(errors < LARGE)
+        print(f"{kind:<22}{rate:>10.0f}{rate / baseline:>8.2f}{values}{share:>14.3%}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from npecat.benchmarks import render_kinds
 from npecat.benchmarks.render import (
     LARGE,
     SIMULATORS,
@@ -73,3 +74,13 @@ def test_fft_over_the_limit_names_the_image(monkeypatch):
     monkeypatch.setattr(render, "EXACT", small)
     with pytest.raises(NpecatError, match=r"image \d+, field row 0: GalSimFFTSizeError"):
         largest_errors(SINGLE_FIELD, 0, range(10))
+
+
+def test_every_kind_of_psf_is_timed_and_compared(monkeypatch):
+    few = ("six numbers", "Moffat 2.5", "half steps, lanczos3")
+    monkeypatch.setattr(render_kinds, "KINDS", {name: render_kinds.KINDS[name] for name in few})
+    done = CliRunner().invoke(bench_render, ["--kinds", "3", "--images", "3", "--rounds", "1"])
+    assert done.exit_code == 0, done.exception
+    lines = done.stdout.splitlines()[-len(few) :]
+    for name, line in zip(few, lines, strict=True):
+        assert line.startswith(name) and line.endswith("100.000%")

@@ -12,6 +12,9 @@ from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.catalog import COLUMNS
 from npecat_sim.model.prior import IMAGE_SIZE, CatalogPrior
 from npecat_sim.psf import six_numbers as psf
+from npecat_sim.psf.base import SIGMA_TO_FWHM
+from npecat_sim.psf.parametric import ParametricPsf
+from npecat_sim.psf.sampled import SampledPsf
 from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.render import compiled
 from npecat_sim.render import galsim_renderer as render
@@ -37,6 +40,31 @@ GALAXY = {
     "disk_half_light_radius": 2.0,
     "bulge_half_light_radius": 1.0,
 }
+
+
+def lopsided(fwhm: float, side: int, *, step: float, interpolant: str) -> SampledPsf:
+    """A Gaussian with a fainter one 0.6 FWHM right of it and 0.3 FWHM above: not even."""
+    offset = (np.arange(side) - (side - 1) / 2) * step
+    y, x = offset[:, None], offset
+    variance = (fwhm / SIGMA_TO_FWHM) ** 2
+    core = np.exp(-(x**2 + y**2) / (2 * variance))
+    tail = np.exp(-((x - 0.6 * fwhm) ** 2 + (y - 0.3 * fwhm) ** 2) / (2 * variance))
+    return SampledPsf(core + 0.3 * tail, step, interpolant)
+
+
+KINDS = [
+    ParametricPsf("gaussian", 1.5, 0.1, 0.1),
+    ParametricPsf("moffat", 4.0, -0.15, 0.02, 2.5),
+    ParametricPsf("moffat", 7.0, 0.1, -0.1, 4.5),
+    ParametricPsf("kolmogorov", 2.0, 0.0, -0.15),
+    lopsided(4.0, 51, step=1.0, interpolant="quintic"),
+    lopsided(4.0, 52, step=1.0, interpolant="lanczos3"),
+    lopsided(3.0, 51, step=0.5, interpolant="lanczos3"),
+]
+"""Others than six numbers. GalSim leaves out some of a galaxy under fewer samples a FWHM."""
+
+KIND_NAMES = ["gaussian", "moffat2.5", "moffat4.5", "kolmogorov", "odd", "even", "oversampled"]
+"""For the names of tests."""
 
 
 def source_table(*sources: dict[str, float]) -> dict[str, np.ndarray]:
@@ -104,6 +132,92 @@ def test_images_of_real_fields_equal_galsim(sdss_dir):
 )
 def test_hard_source_equals_galsim(source, point):
     assert largest_error(source_table(source), point) < 0.01
+
+
+@pytest.mark.parametrize("point", KINDS, ids=KIND_NAMES)
+def test_every_kind_equals_galsim(point):
+    star = {"is_galaxy": False}
+    sources = source_table(
+        {},
+        {"angle": 2.5, "disk_axis_ratio": 0.1, "bulge_axis_ratio": 0.1, "flux": 20.0},
+        {"disk_half_light_radius": 0.4, "bulge_half_light_radius": 0.4, "flux": 20.0},
+        {"disk_half_light_radius": 8.0, "flux": 100.0},
+        {"x": -0.5, "y": 79.4, "flux": 20.0},
+        {"x": -20.0, "flux": 300.0},
+        {**star, "flux": 1000.0},
+        {**star, "flux": 0.7},
+        {**star, "flux": 300.0, "x": 80.2, "y": -3.0},
+        {**star, "flux": 1000.0, "x": -200.0},
+    )
+    exact = render.draw_sources(sources, point, IMAGE_SIZE, render.EXACT)
+    fast = compiled.draw_sources(sources, point, IMAGE_SIZE, SKY_SIGMA)
+    errors = np.abs(fast - exact).max(axis=(1, 2)) / SKY_SIGMA
+    assert errors.max() < 0.01, errors
+
+
+@pytest.mark.parametrize("interpolant", ["lanczos3", "quintic"])
+def test_a_tiny_galaxy_under_few_samples_is_the_star(interpolant):
+    """Which is drawn from the samples themselves: nothing that the kernel has is left out."""
+    point = lopsided(1.7, 21, step=1.0, interpolant=interpolant)
+    tiny = {"disk_half_light_radius": 1e-3, "bulge_half_light_radius": 1e-3, "flux": 3.0}
+    sources = source_table(tiny, {**tiny, "is_galaxy": False})
+    galaxy, star = compiled.draw_sources(sources, point, IMAGE_SIZE, SKY_SIGMA)
+    assert np.abs(galaxy - star).max() < 0.01 * SKY_SIGMA
+
+
+@pytest.mark.parametrize("is_galaxy", [True, False])
+def test_light_lies_on_the_right_side(is_galaxy):
+    shape = {"disk_axis_ratio": 1.0, "bulge_axis_ratio": 1.0, "flux": 100.0}
+    source = source_table({**shape, "x": 40.0, "y": 40.0, "is_galaxy": is_galaxy})
+    offset = np.arange(IMAGE_SIZE) - 40
+
+    def moments(point):
+        image = compiled.draw_sources(source, point, IMAGE_SIZE, SKY_SIGMA)[0].astype(float)
+        image *= np.hypot(offset, offset[:, None]) < 15
+        x, y = image.sum(axis=0) @ offset, image.sum(axis=1) @ offset
+        xx, yy = image.sum(axis=0) @ offset**2, image.sum(axis=1) @ offset**2
+        return np.array([x, y, xx - yy, 2 * offset @ image @ offset]) / image.sum()
+
+    x, y, e1, e2 = moments(ParametricPsf("moffat", 3.0, 0.1, 0.0))  # long along x
+    assert e1 > 0.3 and np.abs([x, y, e2]).max() < 1e-2
+    x, y, e1, e2 = moments(ParametricPsf("moffat", 3.0, 0.0, 0.1))  # long along x = y
+    assert e2 > 0.3 and np.abs([x, y, e1]).max() < 1e-2
+    x, y, *_ = moments(lopsided(4.0, 51, step=1.0, interpolant="lanczos3"))
+    assert x == pytest.approx(0.6 * 4 * 0.3 / 1.3, rel=0.15)
+    assert y == pytest.approx(0.3 * 4 * 0.3 / 1.3, rel=0.15)
+
+
+@pytest.mark.parametrize("point", KINDS, ids=KIND_NAMES)
+def test_no_light_is_lost(point):
+    size = 401
+    place = {"x": 200.3, "y": 199.6, "flux": 1000.0}
+    sources = source_table(place, {**place, "is_galaxy": False})
+    for image in compiled.draw_sources(sources, point, size, SKY_SIGMA):
+        assert image.sum(dtype=float) == pytest.approx(1000, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    "point", [TYPICAL, KINDS[1], KINDS[4]], ids=["six numbers", "moffat", "samples"]
+)
+def test_the_brightest_source_is_drawn(point):
+    place = {"x": -20.0, "y": 60.0, "flux": 6e5}
+    images = compiled.draw_sources(
+        source_table(place, {**place, "is_galaxy": False}), point, IMAGE_SIZE, SKY_SIGMA
+    )
+    assert np.isfinite(images).all()
+    assert images[0].max() > 100 * SKY_SIGMA
+
+
+def test_radii_are_divided_by_the_pixel_scale():
+    radii = {"disk_half_light_radius": 2.0, "bulge_half_light_radius": 1.0}
+    half = {name: radius / 2 for name, radius in radii.items()}
+    for draw in (
+        lambda sources, **scale: compiled.draw_sources(sources, KINDS[1], 40, 0.03, **scale),
+        lambda sources, **scale: render.draw_sources(sources, KINDS[1], 40, **scale),
+    ):
+        expected = draw(source_table(half))
+        image = draw(source_table(radii), pixel_scale=2 * PIXEL_SCALE)
+        np.testing.assert_allclose(image, expected, atol=1e-5)
 
 
 def test_a_hundredth_of_a_pixel_is_noticed():

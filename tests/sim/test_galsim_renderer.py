@@ -11,7 +11,7 @@ from scipy.signal import fftconvolve
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.render import galsim_renderer as render
-from tests.sim.test_compiled import SHARP, SKY_SIGMA, TYPICAL, source_table
+from tests.sim.test_compiled import KIND_NAMES, KINDS, SHARP, SKY_SIGMA, TYPICAL, source_table
 
 SIZE, FINE = 61, 5
 """Pixels a side, and samples of a pixel along each side; both odd, so that samples hit centres."""
@@ -91,6 +91,31 @@ def test_bulge_holds_half_its_light_within_its_radius():
     y, x = np.mgrid[-120:121, -120:121]
     inside = np.hypot(x, y / 0.5) < 4.0 / 0.396
     assert image[inside].sum() == pytest.approx(50, rel=0.03)
+
+
+@pytest.mark.parametrize("point", KINDS, ids=KIND_NAMES)
+@pytest.mark.parametrize("gsparams", [render.FAST, render.EXACT], ids=["fast", "exact"])
+def test_star_of_every_kind_is_the_psf_at_the_pixel_centres(point, gsparams):
+    star = source_table({"x": 20.3, "y": 33.9, "is_galaxy": False, "flux": 200.0})
+    y, x = np.mgrid[:SIZE, :SIZE]
+    expected = 200.0 * point.shares(x - 20.3, y - 33.9)
+    image = render.draw_sources(star, point, SIZE, gsparams)[0]
+    assert np.abs(image - expected).max() < 0.01 * SKY_SIGMA + 1e-6 * expected.max()
+
+
+def test_galaxy_under_a_psf_that_is_not_even():
+    """The profile summed on a fine grid: a disk, convolved with the samples' kernel."""
+    point = KINDS[4]
+    source = source_table({"x": 30.0, "y": 30.0, "flux": 50.0, "angle": 0.6, "disk_fraction": 1.0})
+    x, y = fine_grid()
+    along, across = x * np.cos(0.6) + y * np.sin(0.6), -x * np.sin(0.6) + y * np.cos(0.6)
+    disk = np.exp(-1.67834699 * np.hypot(along, across / 0.6) / (2.0 / 0.396))
+    disk *= 50.0 / disk.sum()
+    expected = fftconvolve(disk, point.shares(x, y), mode="same")
+    expected = expected[FINE // 2 :: FINE, FINE // 2 :: FINE]
+    for _ in range(2):  # the second time with the transform that was kept
+        image = render.draw_sources(source, point, SIZE)[0]
+        assert np.abs(image - expected)[8:-8, 8:-8].max() < 0.01 * expected.max()
 
 
 def test_star_is_the_psf_at_the_pixel_centres():

@@ -10,6 +10,7 @@ from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.render.compiled import draw_sources
 from npecat_sim.render.stamps import STAMP, draw_field
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
+from tests.sim.test_compiled import KINDS
 
 SKY_SIGMA = 0.03
 PSF = SINGLE_FIELD.psf_of(0)
@@ -31,15 +32,26 @@ def test_small_image_equals_the_sum_of_the_renderer():
     ("x", "y"),
     [(250.3, 100.7), (0.2, 0.4), (-30.0, 100.0), (520.0, 199.0), (250.0, 260.5)],
 )
-def test_star_lies_where_it_should_even_outside(x, y):
+@pytest.mark.parametrize("psf", [PSF, KINDS[1], KINDS[4]], ids=["six numbers", "moffat", "samples"])
+def test_star_lies_where_it_should_even_outside(x, y, psf):
     star = {name: np.full(1, np.nan) for name in CatalogPrior().shapes(np.ones((6, 1)))}
     star |= {"x": np.array([x]), "y": np.array([y]), "flux": np.full(1, 500.0)}
     star["is_galaxy"] = np.array([False])
-    image = draw_field(star, PSF, shape=(200, 500), sky_sigma=SKY_SIGMA)
+    image = draw_field(star, psf, shape=(200, 500), sky_sigma=SKY_SIGMA)
     row, column = np.indices(image.shape)
-    expected = 500.0 * PSF.profile(np.hypot(row - y, column - x))
+    expected = 500.0 * psf.shares(column - x, row - y)
     inside = np.maximum(np.abs(row - y), np.abs(column - x)) < STAMP // 2
     np.testing.assert_allclose(image[inside], expected[inside], atol=0.01 * SKY_SIGMA)
+
+
+def test_pixel_scale_reaches_the_renderer():
+    sources = CatalogPrior().draw(5, "test", indices=range(1)).sources(0)
+    scale = 2 * PIXEL_SCALE
+    np.testing.assert_allclose(
+        draw_field(sources, PSF, shape=(80, 80), sky_sigma=SKY_SIGMA, pixel_scale=scale),
+        draw_sources(sources, PSF, 80, SKY_SIGMA, scale).sum(axis=0),
+        atol=0.01 * SKY_SIGMA,
+    )
 
 
 @pytest.mark.parametrize("x", [-250.0, 5000.0])
