@@ -46,18 +46,23 @@ class SampledPsf(Psf):
     def shares(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Share of a star's flux in a pixel, see Psf.shares."""
         x, y = np.broadcast_arrays(x, y)
-        along_y, along_x = [
-            self._weights(offset.ravel(), length)
-            for offset, length in zip((y, x), self.density.shape, strict=True)
-        ]
-        shares: np.ndarray = ((along_y @ self.density) * along_x).sum(axis=1)
-        return shares.reshape(x.shape)
+        n_rows, n_columns = self.density.shape
+        along_y, row = self._weights(y, n_rows)
+        along_x, column = self._weights(x, n_columns)
+        shares: np.ndarray = np.einsum(
+            "...i,...i->...", (along_y @ self.density)[row], along_x[column]
+        )
+        return shares
 
-    def _weights(self, offset: np.ndarray, length: int) -> np.ndarray:
-        """Weights of the samples along one axis at offsets: float64 (offset, sample)."""
-        from_sample = offset[:, None] / self.step - (np.arange(length) - (length - 1) / 2)
+    def _weights(self, offset: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of the samples along one axis at every different offset, and which is where.
+
+        Pixels of a grid have few different offsets.
+        """
+        different, which = np.unique(offset, return_inverse=True)
+        from_sample = different[:, None] / self.step - (np.arange(length) - (length - 1) / 2)
         weights = np.asarray(kernel(self.interpolant).xval(from_sample.ravel()))
-        return weights.reshape(from_sample.shape)
+        return weights.reshape(from_sample.shape), which.reshape(offset.shape)
 
     def scaled(self, factor: float) -> Self:
         """The PSF `factor` times as wide, with the response of the pixel."""

@@ -1,6 +1,6 @@
 """Read a FITS image of any survey; what the caller does not give is taken from its header."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.fits import image_at, image_hdus, open_fits
-from npecat_sim.psf.base import Psf
 from npecat_sim.surveys.arrays import calibrated
 from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.surveys.keywords import KEYWORDS, Fact, facts_of
+from npecat_sim.surveys.parameters import PsfLike, checked_psf, psf_name
 from npecat_sim.surveys.planes import Cut, cut_of, read_plane, science_hdu
 from npecat_sim.surveys.wcs import celestial_wcs
 
@@ -23,7 +23,7 @@ def read_fits_image(
     gain: float | None = None,
     saturate: float | None = None,
     fwhm: float | None = None,
-    psf: Psf | Sequence[float] | np.ndarray | None = None,
+    psf: PsfLike | None = None,
     sky: float | None = None,
     subtract_sky: bool = False,
     trust_psf: bool = False,
@@ -42,8 +42,8 @@ def read_fits_image(
     ----------
     path : Path
         Path of the image.
-    psf : Psf or sequence of float, optional
-        A PSF or its six numbers (see psf.PARAMETERS); radii in pixels of this image.
+    psf : Psf, PsfMap, path or sequence of float, optional
+        See arrays.image_from_arrays; places of a PsfMap or a file are those of the whole image.
     zeropoint, gain, saturate, fwhm, sky, subtract_sky, trust_psf, mask, mask_bits, weight, \
 variance, rms, hdu, cut, pixel_scale
         See open.open_image.
@@ -61,7 +61,7 @@ variance, rms, hdu, cut, pixel_scale
     path = Path(path)
     if fwhm is not None and psf is not None:
         raise NpecatError(
-            f"{path}: give either fwhm or psf, the six parameters of the PSF",
+            f"{path}: give either fwhm or psf",
             parameters=("fwhm", "psf"),
         )
     part = None if cut is None else cut_of(cut, path)
@@ -81,15 +81,18 @@ variance, rms, hdu, cut, pixel_scale
     if values["zeropoint"] is None:
         looked_for = ", ".join(KEYWORDS["zeropoint"])
         raise NpecatError(
-            f"{path}: no frame of SDSS, and no zero point (AB magnitude of a count) is known: the "
-            f"header has none of {looked_for}; give zeropoint",
+            f"{path}: no frame of SDSS, which has 4 HDUs, the first an image in nanomaggy; and no "
+            f"zero point (AB magnitude of a count) is known: the header has none of {looked_for}; "
+            "give zeropoint",
             parameters=("zeropoint",),
         )
+    band = facts["band"].value if "band" in facts else "r"
+    point = None if psf is None else checked_psf(str(path), psf, band=band)
     planes = _Planes(path, counts.shape, part)
     corner = (part[1].start, part[0].start) if part else (0, 0)
     return calibrated(
         counts,
-        psf=psf if psf is not None else values["fwhm"],
+        psf=point or values["fwhm"],
         zeropoint=values["zeropoint"],
         gain=values["gain"],
         sky=sky,
@@ -98,11 +101,12 @@ variance, rms, hdu, cut, pixel_scale
         saturate=values["saturate"],
         wcs=wcs,
         pixel_scale=pixel_scale,
-        band=facts["band"].value if "band" in facts else "r",
+        band=band,
         name=str(path),
         origin={
             **values,
             "sky": sky,
+            "psf": str(psf) if isinstance(psf, str | Path) else None,
             "mask": None if mask is None else str(mask),
             "cut": cut,
             "hdu": hdu,
@@ -110,7 +114,7 @@ variance, rms, hdu, cut, pixel_scale
         corner=corner,
         gain_was=words["gain"],
         saturation_was=words["saturate"],
-        psf_was=words["fwhm"],
+        psf_was=words["fwhm"] if psf is None else psf_name(psf),
         subtract_sky=subtract_sky,
         trust_psf=trust_psf,
         seconds=facts["seconds"].value if "seconds" in facts else None,

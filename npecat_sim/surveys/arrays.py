@@ -1,6 +1,5 @@
 """Calibrate pixels in counts, once they and what was told of them were inspected."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,19 +7,21 @@ from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.psf.base import Psf
+from npecat_sim.psf.varying import PsfMap
 from npecat_sim.surveys.image import PixelFlag, SurveyImage, check_size, survey_image
 from npecat_sim.surveys.inspection.inspect import inspect_pixels
 from npecat_sim.surveys.inspection.told import Told
 from npecat_sim.surveys.parameters import (
+    PsfLike,
     checked_mask,
     checked_psf,
     checked_scale,
     checked_sky,
+    checked_width,
     is_number,
     refuse_unless_positive,
     refuse_unless_real,
     relative_noise,
-    warn_of_width,
 )
 from npecat_sim.units import ZERO_POINT, flux_of_magnitude
 
@@ -34,7 +35,7 @@ MAX_ZEROPOINT = 100
 def image_from_arrays(
     pixels: np.ndarray,
     *,
-    psf: Psf | Sequence[float] | np.ndarray | float | None = None,
+    psf: PsfLike | float | None = None,
     zeropoint: float | None = None,
     gain: float | None = None,
     sky: float | np.ndarray | None = None,
@@ -56,10 +57,12 @@ def image_from_arrays(
     pixels : ndarray
         (y, x), counts per pixel. Pixels that are not finite, masked, or beyond MAX_COUNTS
         hold no data.
-    psf : Psf, sequence of float, or float, optional
-        A PSF or its six numbers (see psf.PARAMETERS), radii in pixels of this image; or one
-        number, the FWHM of stars in arcsec, from which sdss_statistics.typical_psf makes a PSF.
-        It is scaled to the stars of the image, which may stand for it where they are enough.
+    psf : Psf, PsfMap, path, sequence of float, or float, optional
+        A PSF, a PSF at every place, a file of one (see psf.files), or six numbers (see
+        psf.PARAMETERS), radii in pixels of this image. It is scaled to the stars of the image
+        where they are enough. Or one number, the FWHM of stars in arcsec, from which
+        sdss_statistics.typical_psf makes a PSF. With the FWHM or nothing, stars of the image tell
+        its `psf_map` where they can, see psf_from_stars.
     zeropoint : float, optional
         AB magnitude of one count; 22.5 by default, so that counts are nanomaggies.
     gain : float, optional
@@ -139,7 +142,7 @@ def image_from_arrays(
 def calibrated(
     pixels: np.ndarray,
     *,
-    psf: Psf | Sequence[float] | np.ndarray | float | None,
+    psf: PsfLike | float | None,
     zeropoint: float | None,
     gain: float | None,
     sky: float | np.ndarray | None,
@@ -191,7 +194,13 @@ def calibrated(
     if len(shape) != 2:
         raise NpecatError(f"{name}: pixels have shape {shape}; give an image with two axes")
     check_size(name, shape)
-    point = None if psf is None else checked_psf(name, psf, scale)
+    point: Psf | None = None
+    psf_map: PsfMap | None = None
+    if psf is not None and np.ndim(psf) == 0 and is_number(psf):  # type: ignore[arg-type]
+        point = checked_width(name, psf, scale)  # type: ignore[arg-type]
+    elif psf is not None:
+        psf_map = checked_psf(name, psf, band=band).shifted(*corner)  # type: ignore[arg-type]
+        point = psf_map.at((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     refuse_unless_real(name, "pixels", pixels)
     with np.errstate(over="ignore"):  # beyond single precision is not finite: no data
         counts = np.array(np.ma.getdata(pixels), dtype=np.float32, order="C")
@@ -212,18 +221,19 @@ def calibrated(
         sky=None if sky is None else checked_sky(name, sky, shape),
         gain=gain,
         psf=point,
+        psf_map=psf_map,
         noise=relative,
         saturation=saturate,
         **said,
     )
     seen = inspect_pixels(counts, no_data * np.uint8(PixelFlag.NO_DATA), told=told)
-    warn_of_width(name, seen.psf)
     return survey_image(
         name,
         seen.pixels * np.float32(nmgy_per_count),
         background=seen.background * nmgy_per_count,
         electrons_per_nmgy=seen.gain / nmgy_per_count,
         psf=seen.psf,
+        psf_map=seen.psf_map,
         flags=seen.flags,
         wcs=wcs,
         pixel_scale=scale,

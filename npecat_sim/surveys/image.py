@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.psf.base import Psf
+from npecat_sim.psf.varying import ConstantMap, PsfMap
 from npecat_sim.surveys.inspection.findings import Findings
 from npecat_sim.surveys.wcs import pixel_scale as scale_of
 from npecat_sim.units import PIXEL_SCALE, sky_sigma
@@ -53,7 +54,7 @@ class SurveyImage:
     electrons_per_nmgy : float
         Electrons per nanomaggy, for the whole image.
     psf : Psf
-        PSF of the whole image; radii in its pixels.
+        PSF in the middle of the image, in its pixels: the one to use where one must do for all.
     flags : ndarray
         uint8 (y, x), bits of PixelFlag.
     wcs : WCS or None
@@ -70,6 +71,9 @@ class SurveyImage:
     corner : tuple of int
         Column and row, in the file, of the first pixel: not (0, 0) for a cut of a larger image.
         `wcs` and the positions in catalogs count from the first pixel of the file.
+    psf_map : PsfMap, optional
+        PSF at every place of the image; places count from the first pixel of `image`. By default
+        it is `psf` everywhere.
     """
 
     name: str
@@ -84,6 +88,12 @@ class SurveyImage:
     band: str = "r"
     findings: Findings | None = None
     corner: tuple[int, int] = (0, 0)
+    psf_map: PsfMap = None  # type: ignore[assignment]  # a PsfMap from __post_init__ on
+
+    def __post_init__(self) -> None:
+        """The same PSF everywhere unless it is known better."""
+        if self.psf_map is None:
+            object.__setattr__(self, "psf_map", ConstantMap(self.psf))
 
     @property
     def header_of_file(self) -> fits.Header:
@@ -134,6 +144,7 @@ class SurveyImage:
                 "finite and positive"
             )
         self.psf.check(f"{self.name}, PSF")
+        self.psf_map.check(f"{self.name}, PSF", shape)
 
 
 def check_size(name: str, shape: tuple[int, ...]) -> None:
@@ -159,6 +170,7 @@ def survey_image(
     band: str = "r",
     findings: Findings | None = None,
     corner: tuple[int, int] = (0, 0),
+    psf_map: PsfMap | None = None,
 ) -> SurveyImage:
     """Make a SurveyImage, checked, from the results of a reader.
 
@@ -174,7 +186,7 @@ def survey_image(
     electrons_per_nmgy : float
         Electrons per nanomaggy, for the whole image.
     psf : Psf
-        PSF of the whole image; radii in its pixels.
+        PSF in the middle of the image, in its pixels.
     flags : ndarray, optional
         (y, x), bits of PixelFlag; none by default.
     wcs : WCS, optional
@@ -190,6 +202,8 @@ def survey_image(
         What an inspection of the pixels found; its warnings are logged.
     corner : tuple of int, optional
         Column and row, in the file, of the first pixel.
+    psf_map : PsfMap, optional
+        PSF at every place; `psf` by default.
 
     Returns
     -------
@@ -222,6 +236,7 @@ def survey_image(
         band=band,
         findings=findings,
         corner=corner,
+        psf_map=psf_map or ConstantMap(psf),
     )
     result.check()
     for warning in findings.warnings if findings else ():

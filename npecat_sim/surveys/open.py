@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.surveys.any_fits import read_fits_image
 from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.surveys.parameters import PsfLike
 from npecat_sim.surveys.sdss.frame import NotAFrameError, read_sdss_frame
 
 OF_OTHER_SURVEYS = (
@@ -27,7 +27,7 @@ OF_OTHER_SURVEYS = (
 def open_image(
     path: Path | str,
     *,
-    psf: str | None = None,
+    psf: PsfLike | None = None,
     fwhm: float | None = None,
     trust_psf: bool = False,
     zeropoint: float | None = None,
@@ -50,9 +50,11 @@ def open_image(
     ----------
     path : Path or str
         Path of the image, which may be packed by gzip, bzip2 or fpack.
-    psf : str, optional
-        For an SDSS frame a photoField or psField file, by default the one beside the frame; for
-        any image six numbers with commas between them (see psf.PARAMETERS), radii in pixels.
+    psf : path, str, Psf or PsfMap, optional
+        A file of PSFEx, Piff, stamps or psField (see psf.files), whose places are those of the
+        whole image; or six numbers with commas between them (see psf.PARAMETERS), radii in pixels.
+        A frame of SDSS also takes a photoField file, by default the one beside it. Without a PSF
+        the stars of the image tell it, see psf_from_stars.
     fwhm : float, optional
         FWHM of stars, arcsec, in place of `psf`; by default SEEING of the header, or that of the
         stars. Stars decide in any case where they are enough.
@@ -125,15 +127,7 @@ def open_image(
         else:
             _refuse_others(path, of_others)
             return image
-    try:
-        numbers = None if psf is None else SixNumberPsf.from_text(psf)
-    except NpecatError as error:
-        raise NpecatError(
-            f"{path}: only a frame of SDSS, which has 4 HDUs, the first an image in nanomaggy, has "
-            f"a PSF file: {error}",
-            parameters=("psf",),
-        ) from None
-    return read_fits_image(path, psf=numbers, **of_any, **of_others)
+    return read_fits_image(path, psf=psf, **of_any, **of_others)
 
 
 def _refuse_others(path: Path, given: dict[str, Any]) -> None:

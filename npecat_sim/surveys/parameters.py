@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,16 @@ from astropy.wcs import WCS
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import typical_psf
 from npecat_sim.psf.base import Psf
+from npecat_sim.psf.files import read_psf
 from npecat_sim.psf.six_numbers import PARAMETERS, SixNumberPsf
+from npecat_sim.psf.varying import ConstantMap, PsfMap
 from npecat_sim.surveys.wcs import pixel_scale as scale_of
 from npecat_sim.units import PIXEL_SCALE
 
 log = logging.getLogger(__name__)
 
-SCALES = (PIXEL_SCALE / 3, PIXEL_SCALE * 3)
-"""Minimum and maximum accepted pixel scale, arcsec per pixel. Networks recognise galaxies by their
-size in pixels of 0.396 arcsec; beyond a factor of 3 few galaxies look like those of the prior."""
-
-KNOWN_SCALES = (PIXEL_SCALE / 1.1, PIXEL_SCALE * 1.1)
-"""Arcsec per pixel between which galaxies differ by less than 10 % from their size in training."""
-
-KNOWN_FWHM = (1.8, 4.3)
-"""Pixels: minimum and maximum FWHM without a warning, about those of prior ``many``; see
-docs/log.md, checks of survey images."""
+SCALES = (0.05, 20.0)
+"""Minimum and maximum accepted pixel scale, arcsec per pixel: those of telescopes on the ground."""
 
 MAX_MASKED = 0.5
 """Maximum share of the pixels that a mask may hide; a weight map is not 0 nearly everywhere."""
@@ -106,7 +101,7 @@ def checked_sky(name: str, sky: float | np.ndarray, shape: tuple[int, ...]) -> f
 
 
 def checked_scale(name: str, wcs: WCS | None, pixel_scale: float | None) -> float:
-    """Arcsec per pixel, checked: NpecatError outside SCALES, a warning outside KNOWN_SCALES."""
+    """Arcsec per pixel, checked: NpecatError outside SCALES."""
     if wcs is not None:
         scale = scale_of(wcs)
     elif pixel_scale is not None:
@@ -118,51 +113,48 @@ def checked_scale(name: str, wcs: WCS | None, pixel_scale: float | None) -> floa
     smallest, largest = SCALES
     if not smallest <= scale <= largest:
         raise NpecatError(
-            f"{name}: pixels measure {scale:.3g} arcsec; resample the image to {PIXEL_SCALE}, "
-            "as networks know galaxies by their size in such pixels"
-        )
-    smallest, largest = KNOWN_SCALES
-    if not smallest <= scale <= largest:
-        log.warning(
-            "%s has pixels of %.3g arcsec: sizes of galaxies are unlike those in training",
-            name,
-            scale,
+            f"{name}: pixels measure {scale:.3g} arcsec; give an image with {smallest:g} to "
+            f"{largest:g} arcsec a pixel"
         )
     return scale
 
 
-def checked_psf(name: str, psf: Psf | Sequence[float] | np.ndarray | float, scale: float) -> Psf:
-    """The PSF from any of its forms, checked."""
-    if isinstance(psf, Psf):
-        point: Psf = psf
-    elif np.ndim(psf) == 0:
-        refuse_unless_positive(name, "fwhm", psf)  # type: ignore[arg-type]
-        point = typical_psf(float(psf) / scale)  # type: ignore[arg-type]
+PsfLike = Psf | PsfMap | Path | str | Sequence[float] | np.ndarray
+"""A PSF, or what tells one: a file, six numbers as text or not."""
+
+
+def checked_width(name: str, fwhm: float, scale: float) -> Psf:
+    """The typical PSF of an FWHM in arcsec, checked."""
+    refuse_unless_positive(name, "fwhm", fwhm)
+    psf = typical_psf(float(fwhm) / scale)
+    psf.check(f"{name}, PSF")
+    return psf
+
+
+def checked_psf(name: str, psf: PsfLike, *, band: str) -> PsfMap:
+    """The PSF at every place from any of its forms, checked at its first pixel."""
+    if isinstance(psf, PsfMap):
+        found = psf
+    elif isinstance(psf, Psf):
+        found = ConstantMap(psf)
+    elif isinstance(psf, str | Path):
+        try:
+            found = read_psf(psf, band=band)
+        except NpecatError as error:
+            raise NpecatError(f"{name}: PSF {error}", parameters=("psf",)) from None
     elif np.shape(psf) == (len(PARAMETERS),):
-        point = SixNumberPsf.of(psf)  # type: ignore[arg-type]
+        found = ConstantMap(SixNumberPsf.of(psf))
     else:
         raise NpecatError(
             f"{name}: psf has shape {np.shape(psf)}; give a Psf, its {len(PARAMETERS)} numbers, "
-            "or the FWHM of stars in arcsec",
+            "a file, or the FWHM of stars in arcsec",
             parameters=("psf",),
         )
-    point.check(f"{name}, PSF")
-    return point
+    found.at(0, 0).check(f"{name}, PSF")
+    return found
 
 
-def warn_of_width(name: str, psf: Psf) -> None:
-    """Warn if the FWHM of a PSF is outside KNOWN_FWHM."""
-    narrowest, widest = KNOWN_FWHM
-    if psf.fwhm > widest:
-        log.warning(
-            "%s has stars %.3g pixels wide at half maximum, wider than in training: bin the image "
-            "2 x 2, or bright stars will be missed",
-            name,
-            psf.fwhm,
-        )
-    elif psf.fwhm < narrowest:
-        log.warning(
-            "%s has stars %.3g pixels wide at half maximum, narrower than in training",
-            name,
-            psf.fwhm,
-        )
+def psf_name(psf: PsfLike) -> str:
+    """Where a PSF that is given comes from, in words."""
+    is_file = isinstance(psf, str | Path) and Path(psf).exists()
+    return Path(psf).name if is_file else "as given"  # type: ignore[arg-type]

@@ -55,7 +55,7 @@ CHECKPOINT_OPTION = click.option(
 
 IMAGE_OPTIONS = (
     click.argument("path", metavar="IMAGE", type=FILE),
-    click.option("--psf", help="File with the PSF (default: the one beside IMAGE) or six numbers."),
+    click.option("--psf", help="File with the PSF, or six numbers.  [default: its stars]"),
     click.option("--mask", type=FILE, help="File with masked pixels.  [default: fpM beside IMAGE]"),
     click.option("--mask-bits", type=int, help="Sum of the bits of --mask that count."),
     click.option("--fwhm", type=float, help="Width of stars in arcsec, in place of --psf."),

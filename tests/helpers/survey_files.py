@@ -164,9 +164,7 @@ def write_psfield(
 ) -> Path:
     """A psField file of field 94/1/12 or another, with six HDUs before its table as SDSS's."""
     header = fits.Header({"RUN": 94, "CAMCOL": 1, "FIELD": field})
-    eigenimages = [
-        fits.BinTableHDU.from_columns([fits.Column("nrow_b", "J", array=[1])]) for _ in range(5)
-    ]
+    eigenimages = [_eigenimages(1.5 * factor) for factor in OF_BANDS]
     columns = [
         fits.Column("field", "J", array=[field]),
         fits.Column("status", "5J", array=np.array([status])),
@@ -179,6 +177,23 @@ def write_psfield(
         path, overwrite=True
     )
     return path
+
+
+def _eigenimages(sigma: float) -> fits.BinTableHDU:
+    """A Gaussian of this sigma in row 0, of which a tenth is twice as wide in row 1000."""
+    y, x = np.mgrid[-15:16, -15:16]
+    images = [np.exp(-(x**2 + y**2) / 2 / s**2) / (2 * np.pi * s**2) for s in (sigma, 2 * sigma)]
+    weights = np.zeros((2, 5, 5), np.float32)
+    weights[0, 0, 0], weights[0, 1, 0], weights[1, 1, 0] = 1, -0.1, 0.1
+    rows = np.empty(2, object)
+    rows[:] = [image.ravel().astype(np.float32) for image in images]
+    sizes = {"nrow_b": 3, "ncol_b": 3, "RNROW": 31, "RNCOL": 31}
+    columns = [fits.Column(name, "J", array=[size, size]) for name, size in sizes.items()]
+    columns += [
+        fits.Column("c", "25E", dim="(5,5)", array=weights),
+        fits.Column("RROWS", "PE()", array=rows),
+    ]
+    return fits.BinTableHDU.from_columns(columns)
 
 
 def write_mask(

@@ -12,7 +12,7 @@ from npecat_sim.surveys.image import PixelFlag, SurveyImage
 from npecat_sim.surveys.keywords import facts_of
 from npecat_sim.surveys.open import open_image
 from tests.helpers.counts import GAIN, SIGMA, SKY, noisy
-from tests.helpers.survey_files import COORDINATES
+from tests.helpers.survey_files import COORDINATES, write_photofield
 
 SHAPE = (80, 120)
 COUNTS = noisy(np.zeros(SHAPE))
@@ -326,8 +326,8 @@ def test_a_weight_map_as_mask_is_refused(tmp_path):
     )
 
 
-def test_a_psf_file_is_of_sdss_alone(tmp_path):
-    message = refused(of_sky(tmp_path, {}), psf="photoField-000094-1.fits", fwhm=None)
+def test_a_photofield_is_of_sdss_alone(tmp_path):
+    message = refused(of_sky(tmp_path, {}), psf=write_photofield(tmp_path), fwhm=None)
     assert "only a frame of SDSS" in message and "give six numbers" in message
 
 

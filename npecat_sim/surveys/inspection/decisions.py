@@ -3,10 +3,13 @@
 Each decision returns what to use and what was done, in words; some add a warning.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.psf.base import Psf
+from npecat_sim.psf.varying import PsfMap
 from npecat_sim.surveys.inspection.noise import CROWDED_SHARE
 from npecat_sim.surveys.inspection.sky import Sky
 from npecat_sim.surveys.inspection.stars import MIN_STARS, StarWidth
@@ -155,3 +158,32 @@ def decide_psf(width: StarWidth | None, told: Told, warnings: list[str]) -> tupl
     if is_other:
         warnings.append(f"the PSF is that of the stars: {measured}, not {given}")
     return width.psf, f"scaled to its stars: {measured}, {factor:.3f} times {given}"
+
+
+def decide_map(
+    psf_map: PsfMap, middle: Psf, width: StarWidth | None, told: Told, warnings: list[str]
+) -> tuple[PsfMap, str]:
+    """The PSF at every place as it was told, scaled to the stars as decide_psf does.
+
+    Parameters
+    ----------
+    psf_map : PsfMap
+        As it was told.
+    middle : Psf
+        The PSF of the map in the middle of the image.
+    width : StarWidth or None
+        The width of the stars there, if it is known.
+    told : Told
+        What was told.
+    warnings : list of str
+        A warning is appended if the told PSF is not that of the stars.
+
+    Returns
+    -------
+    psf_map : PsfMap
+        The map to use.
+    words : str
+        Where it comes from.
+    """
+    psf, words = decide_psf(width, replace(told, psf=middle), warnings)
+    return psf_map.scaled(psf.fwhm / middle.fwhm), words

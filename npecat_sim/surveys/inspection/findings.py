@@ -28,6 +28,8 @@ class Findings:
         have the error that it has. The second is NaN in a crowd.
     is_white : bool
         Whether neighbouring pixels have independent noise.
+    noise_correlation : float
+        Noise with which a network that knows white noise reads the image, over that of a pixel.
     noise_ratio : float
         Noise that the network is told, over that which sky and gain explain; NaN if these are not
         known.
@@ -41,6 +43,8 @@ class Findings:
         FWHM of the PSF that is used, arcsec.
     psf_was : str
         Where the PSF comes from, in words.
+    psf_map_was : str
+        Where its shape at every place comes from, in words.
     saturation : float
         Level of saturation; NaN if there is none.
     saturation_was : str
@@ -66,12 +70,14 @@ class Findings:
     noise: float
     noise_under_psf: float
     is_white: bool
+    noise_correlation: float
     noise_ratio: float
     other_noise: float
     gain: float
     gain_was: str
     fwhm: float
     psf_was: str
+    psf_map_was: str
     saturation: float
     saturation_was: str
     n_saturated: int
@@ -104,6 +110,7 @@ class Findings:
             + (f"; other in {self.other_noise:.1%} of the image" if self.other_noise else ""),
             "gain": f"{self.gain:.4g} electrons a {self.unit.rstrip('s')}, {self.gain_was}",
             "PSF": f"FWHM {self.fwhm:.3f} arcsec, {self.psf_was}",
+            "PSF shape": self.psf_map_was,
             "saturation": "none seen"
             if np.isnan(self.saturation)
             else f"{self.saturation:.5g} {self.unit}, {self.saturation_was}; "
@@ -135,6 +142,7 @@ class Findings:
             **known,
             "SKYWAS": self.sky_was,
             "PSFWIDTH": self.psf_was,
+            "PSFSHAPE": self.psf_map_was,
             "GAINWAS": self.gain_was,
             "NODATA": round(self.no_data, 6),
             "LIT": round(self.lit, 6),

@@ -9,15 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.fields.sdss_statistics import typical_psf
 from npecat_sim.psf.base import Psf
+from npecat_sim.psf.varying import PsfMap
 from npecat_sim.surveys.image import PixelFlag
-from npecat_sim.surveys.inspection.decisions import (
-    TYPICAL_FWHM,
-    check_psf,
-    decide_psf,
-    decide_sky,
-)
+from npecat_sim.surveys.inspection.bright_light import BrightLight
+from npecat_sim.surveys.inspection.decisions import check_psf, decide_sky
 from npecat_sim.surveys.inspection.defects import (
     HOT_SIGMAS,
     constant_blocks,
@@ -30,16 +26,10 @@ from npecat_sim.surveys.inspection.explained_noise import decide_gain, decide_no
 from npecat_sim.surveys.inspection.findings import Findings
 from npecat_sim.surveys.inspection.noise import all_seen, first_noise, measure_noise
 from npecat_sim.surveys.inspection.sky import first_sky, measure_sky
-from npecat_sim.surveys.inspection.stars import measure_width
 from npecat_sim.surveys.inspection.told import Told
 
 UNFIT = int(PixelFlag.NO_DATA | PixelFlag.SATURATED | PixelFlag.COSMIC_RAY)
 """No star whose core holds a pixel with one of these flags tells the width of the PSF."""
-
-
-MIN_CROWDED = 0.005
-"""Share of the image in crowded regions above which the user is warned. A large galaxy, or the halo
-of a bright star, makes less of an image of 1,000 x 1,000 pixels."""
 
 MIN_SEEN = 100
 """Minimum number of pixels with data all around them; the noise of these is known to 10 %."""
@@ -64,7 +54,9 @@ class Inspected:
     gain : float
         Electrons per unit.
     psf : Psf
-        The PSF to use.
+        The PSF to use, in the middle of the image.
+    psf_map : PsfMap
+        The PSF at every place.
     findings : Findings
         All that was measured.
     """
@@ -74,6 +66,7 @@ class Inspected:
     background: np.ndarray
     gain: float
     psf: Psf
+    psf_map: PsfMap
     findings: Findings
 
 
@@ -113,15 +106,14 @@ def inspect_pixels(pixels: np.ndarray, flags: np.ndarray, *, told: Told) -> Insp
         pixels, sky, hidden=hidden, sigma=sigma, told=told, warnings=warnings
     )
     check_psf(told)
-    width = measure_width(
+    light = BrightLight(
         residual,
         bright_sources(residual, noise=sigma, hidden=hidden),
         spoilt=(flags & UNFIT) != 0,
         sigma=sigma,
         electrons=told.gain or max(sky.median, 0) / sigma**2 or np.inf,
-        psf=told.psf or typical_psf(TYPICAL_FWHM),
     )
-    psf, psf_was = decide_psf(width, told, warnings)
+    psf, psf_map, psf_was, psf_map_was = light.psf(told, warnings)
     even = residual if told.noise is None else residual / told.noise
     noise = measure_noise(even, hidden=hidden, lit=sky.lit, psf=psf)
     gain, gain_was = decide_gain(sky, noise, told)
@@ -136,11 +128,6 @@ def inspect_pixels(pixels: np.ndarray, flags: np.ndarray, *, told: Told) -> Insp
     is_crowd = np.isnan(noise.under_psf)  # everywhere, of faint stars that light up few pixels
     crowded = (crowded_regions(sky.lit) | is_crowd) & ~hidden
     flags[crowded] |= int(PixelFlag.CROWDED)
-    if crowded.mean() > MIN_CROWDED:
-        warnings.append(
-            f"{crowded.mean():.1%} of the image holds more sources, or more light of theirs, than "
-            "images in training; rows there bear the flag CROWDED"
-        )
     height, length = pixels.shape
     findings = Findings(
         unit=told.unit,
@@ -151,12 +138,14 @@ def inspect_pixels(pixels: np.ndarray, flags: np.ndarray, *, told: Told) -> Insp
         noise=noise.pixel,
         noise_under_psf=noise.under_psf,
         is_white=noise.is_white,
+        noise_correlation=noise.correlation,
         noise_ratio=ratio if told.gain else np.nan,
         other_noise=float((noise.cells != 1).mean()),
         gain=gain,
         gain_was=gain_was,
         fwhm=psf.fwhm * told.pixel_scale,
         psf_was=psf_was,
+        psf_map_was=psf_map_was,
         saturation=defects.saturation,
         saturation_was=defects.saturation_was,
         n_saturated=int(((flags & int(PixelFlag.SATURATED)) != 0).sum()),
@@ -169,7 +158,7 @@ def inspect_pixels(pixels: np.ndarray, flags: np.ndarray, *, told: Told) -> Insp
         notes=told.notes,
     )
     return Inspected(
-        np.where(hidden, np.float32(0), pixels), flags, background, gain, psf, findings
+        np.where(hidden, np.float32(0), pixels), flags, background, gain, psf, psf_map, findings
     )
 
 

@@ -86,6 +86,11 @@ class Noise:
             return self.under_psf
         return float(np.fmax(self.pixel, self.under_psf / FAINT_LIGHT))
 
+    @property
+    def correlation(self) -> float:
+        """That noise over the noise of a pixel: 1 for white noise."""
+        return max(self.sigma / self.pixel, 1.0)
+
 
 def over_pixels(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Noise of every pixel over that of the whole image: float32 of that shape, see Noise.cells."""

@@ -15,6 +15,7 @@ from scipy.optimize import least_squares
 from scipy.spatial import KDTree
 
 from npecat_sim.psf.base import Psf
+from npecat_sim.psf.varying import PsfMap
 
 MIN_SNR = 100.0
 """Minimum SNR of a star; at this SNR its width is determined to about 1 %."""
@@ -61,7 +62,7 @@ class StarWidth:
     Parameters
     ----------
     psf : Psf
-        The given PSF, scaled to the stars.
+        The given PSF in the middle of the image, scaled to the stars.
     error : float
         Relative standard error of the width.
     n_stars : int
@@ -73,6 +74,71 @@ class StarWidth:
     n_stars: int
 
 
+@dataclass(frozen=True)
+class Stars:
+    """Round, lone sources of one size.
+
+    Parameters
+    ----------
+    x, y, flux : ndarray
+        float64 (star,): places and fluxes as SEP measures them, the brightest first.
+    size : float
+        Their half-light radius, pixels.
+    reach : int
+        Radius around a star that holds its light, and no bright neighbour, pixels.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    size: float
+    reach: int
+
+
+def pick_stars(
+    residual: np.ndarray,
+    sources: np.ndarray,
+    *,
+    spoilt: np.ndarray,
+    sigma: float,
+    electrons: float,
+    most: int = MAX_STARS,
+    bright_suffice: bool = True,
+) -> Stars | None:
+    """The sources that are stars.
+
+    Parameters
+    ----------
+    residual, sources, spoilt, sigma, electrons
+        See measure_width.
+    most : int
+        Maximum number of stars.
+    bright_suffice : bool
+        Whether stars below MIN_SNR are left out where there are enough brighter ones.
+
+    Returns
+    -------
+    Stars or None
+        None if fewer than MIN_STARS sources look like stars, before neighbours are looked for.
+    """
+    x, y = sources["x"].astype(float), sources["y"].astype(float)
+    flux, radius = _half_light(residual, sources, spoilt)
+    noise = np.sqrt(np.maximum(flux, 0) / electrons + 4 * np.pi * (radius**2) * sigma**2)
+    with np.errstate(invalid="ignore"):
+        round_ = sources["a"] < MAX_AXIS_RATIO * sources["b"]
+        good = round_ & (radius > MIN_RADIUS) & np.isfinite(radius) & (flux > FAINT_SNR * noise)
+    bright = good & (flux > MIN_SNR * noise)
+    if bright_suffice and bright.sum() >= 2 * MIN_STARS:
+        good = bright
+    if good.sum() < MIN_STARS:
+        return None
+    size = float(np.exp(_mode(np.log(radius[good]))))
+    good &= np.abs(np.log(np.where(radius > 0, radius, 1) / size)) < SAME_SIZE
+    reach = int(np.clip(np.ceil(REACH_FWHM * FWHM_OF_RADIUS * size), MIN_REACH, MAX_REACH))
+    lone = _lone(np.flatnonzero(good), x, y, flux=flux, reach=reach, spoilt=spoilt, most=most)
+    return Stars(x[lone], y[lone], flux[lone], size, reach)
+
+
 def measure_width(
     residual: np.ndarray,
     sources: np.ndarray,
@@ -80,7 +146,7 @@ def measure_width(
     spoilt: np.ndarray,
     sigma: float,
     electrons: float,
-    psf: Psf,
+    psf: PsfMap,
 ) -> StarWidth | None:
     """Measure the width of the stars of an image.
 
@@ -96,55 +162,45 @@ def measure_width(
         Noise of a pixel of blank sky.
     electrons : float
         Electrons per unit of the image.
-    psf : Psf
-        Gives the shape; its width does not matter.
+    psf : PsfMap
+        Gives the shape at every place; its width in the middle of the image does not matter.
 
     Returns
     -------
     StarWidth or None
         None if there are fewer than MIN_STARS stars.
     """
-    x, y = sources["x"].astype(float), sources["y"].astype(float)
-    flux, radius = _half_light(residual, sources, spoilt)
-    noise = np.sqrt(np.maximum(flux, 0) / electrons + 4 * np.pi * (radius**2) * sigma**2)
-    with np.errstate(invalid="ignore"):
-        round_ = sources["a"] < MAX_AXIS_RATIO * sources["b"]
-        good = round_ & (radius > MIN_RADIUS) & np.isfinite(radius) & (flux > FAINT_SNR * noise)
-    bright = good & (flux > MIN_SNR * noise)
-    if bright.sum() >= 2 * MIN_STARS:
-        good = bright
-    if good.sum() < MIN_STARS:
+    stars = pick_stars(residual, sources, spoilt=spoilt, sigma=sigma, electrons=electrons)
+    if stars is None:
         return None
-    size = np.exp(_mode(np.log(radius[good])))
-    good &= np.abs(np.log(np.where(radius > 0, radius, 1) / size)) < SAME_SIZE
-    guess = psf.scaled(FWHM_OF_RADIUS * size / psf.fwhm)
-    reach = int(np.clip(np.ceil(REACH_FWHM * guess.fwhm), MIN_REACH, MAX_REACH))
-    stars = _lone(np.flatnonzero(good), x, y, flux=flux, reach=reach, spoilt=spoilt)
+    height, width = residual.shape
+    middle = psf.at((width - 1) / 2, (height - 1) / 2)
+    first = FWHM_OF_RADIUS * stars.size / middle.fwhm
     factors = np.array(
         [
             _factor(
                 residual,
-                (x[s], y[s]),
-                reach,
+                (x, y),
+                stars.reach,
                 sigma=sigma,
                 electrons=electrons,
                 hidden=spoilt,
-                psf=guess,
+                psf=psf.at(x, y).scaled(first),
             )
-            for s in stars
+            for x, y in zip(stars.x, stars.y, strict=True)
         ]
     )
     factors = factors[np.isfinite(factors)]
     if len(factors) < MIN_STARS:
         return None
-    middle = np.exp(_mode(np.log(factors)))
-    factors = factors[np.abs(np.log(factors / middle)) < SAME_SIZE]
+    typical = np.exp(_mode(np.log(factors)))
+    factors = factors[np.abs(np.log(factors / typical)) < SAME_SIZE]
     if len(factors) < MIN_STARS:
         return None
     # The standard error of the median of a normal distribution.
     error = np.sqrt(np.pi / 2) * factors.std(ddof=1) / np.sqrt(len(factors))
     factor = float(np.median(factors))
-    return StarWidth(guess.scaled(factor), float(error) / factor, len(factors))
+    return StarWidth(middle.scaled(first).scaled(factor), float(error) / factor, len(factors))
 
 
 def _half_light(
@@ -177,8 +233,9 @@ def _lone(
     flux: np.ndarray,
     reach: int,
     spoilt: np.ndarray,
+    most: int,
 ) -> np.ndarray:
-    """The brightest candidates without neighbours, inside the image, at most MAX_STARS."""
+    """The brightest candidates without neighbours, inside the image, at most `most`."""
     height, width = spoilt.shape
     places = np.column_stack([x, y])
     tree = KDTree(places)
@@ -192,7 +249,7 @@ def _lone(
         others = np.maximum(flux[near], 0).sum() - flux[star]
         if others < LONE_SHARE * flux[star]:
             kept.append(star)
-        if len(kept) == MAX_STARS:
+        if len(kept) == most:
             break
     return np.array(kept, dtype=int)
 

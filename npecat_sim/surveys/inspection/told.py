@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from npecat_sim.psf.base import Psf
+from npecat_sim.psf.varying import PsfMap
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Told:
         Electrons per unit.
     psf : Psf or None
         The PSF; None to take a typical one as wide as the stars.
+    psf_map : PsfMap or None
+        The PSF at every place of the image; None to measure it from the stars.
     noise : ndarray or None
         float32 (y, x): noise of each pixel over that of a typical one.
     saturation : float or None
@@ -48,6 +51,7 @@ class Told:
     sky: float | np.ndarray | None
     gain: float | None
     psf: Psf | None
+    psf_map: PsfMap | None = None
     noise: np.ndarray | None = None
     saturation: float | None = None
     saturation_was: str = "as given"

@@ -12,14 +12,16 @@ from astropy.wcs import WCS
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.library import identities
-from npecat_sim.fields.sdss_statistics import typical_psf
 from npecat_sim.fields.table import FIELD_SHAPE, SkyMap
 from npecat_sim.io.fits import column, data_at, open_fits
+from npecat_sim.psf.base import Psf
+from npecat_sim.psf.varying import ConstantMap
 from npecat_sim.surveys.image import PixelFlag, SurveyImage, check_size, survey_image
 from npecat_sim.surveys.inspection.inspect import inspect_pixels
 from npecat_sim.surveys.inspection.told import Told
+from npecat_sim.surveys.parameters import PsfLike, checked_psf, checked_width, psf_name
 from npecat_sim.surveys.sdss.mask import read_mask
-from npecat_sim.surveys.sdss.optics import Identity, field_optics
+from npecat_sim.surveys.sdss.optics import FieldOptics, Identity, field_optics, given_optics
 from npecat_sim.surveys.sdss.photofield import BANDS
 from npecat_sim.surveys.wcs import celestial_wcs, pixel_scale
 from npecat_sim.units import PIXEL_SCALE
@@ -46,7 +48,7 @@ class NotAFrameError(NpecatError):
 
 def read_sdss_frame(
     path: Path,
-    psf: str | None = None,
+    psf: PsfLike | None = None,
     *,
     mask: Path | None = None,
     fwhm: float | None = None,
@@ -60,9 +62,10 @@ def read_sdss_frame(
     ----------
     path : Path
         Path of the frame, which may be packed by gzip or bzip2.
-    psf : str, optional
-        A photoField or psField file, or six numbers with commas between them (see psf.PARAMETERS);
-        by default the photoField file beside the frame, or else the psField file.
+    psf : path, str, Psf or PsfMap, optional
+        A photoField or psField file, any other file with a PSF (see psf.files), or six numbers
+        with commas between them (see psf.PARAMETERS); by default the photoField file beside the
+        frame, or else the psField file.
     mask : Path, optional
         An fpM file; by default the one of that band beside the frame, if there is one.
     fwhm : float, optional
@@ -95,13 +98,13 @@ def read_sdss_frame(
     image, wcs, identity, band, sky_map = frame
     check_size(str(path), image.shape)
     run, camcol, field = identity
-    if psf is None:
-        psf = _psf_beside(path, identity)
+    is_given = psf is not None
+    psf = _psf_beside(path, identity) if psf is None else psf
     if mask is None:
         mask = _beside(path, f"fpM-{run:06d}-{band}{camcol}-{field:04d}.fit")
         if mask:
             log.info("%s: pixels are flagged as in %s beside it", path, mask)
-    optics = field_optics(psf, identity, band=band)
+    optics = _optics(str(path), psf, identity, band)
     nmgy_per_count = float(sky_map.calibration.mean(dtype=np.float64))
     # The noise of the detector is equal to that of a sky which is brighter by this much.
     dark = optics.dark_variance * optics.gain * nmgy_per_count
@@ -110,10 +113,17 @@ def read_sdss_frame(
         flags = read_mask(mask, identity, band=band, shape=image.shape)
     flags[~np.isfinite(image)] |= int(PixelFlag.NO_DATA)
     scale = PIXEL_SCALE if wcs is None else pixel_scale(wcs)
-    point = optics.psf
+    height, width = image.shape
+    psf_map = optics.psf_map
+    point: Psf
     if fwhm is not None:
-        point = typical_psf(fwhm / scale)
-        point.check(f"{path}, fwhm {fwhm:g}")
+        point, psf_map = checked_width(f"{path}", fwhm, scale), None
+    elif optics.psf is not None:
+        point = optics.psf
+        psf_map = ConstantMap(point) if psf_map is None and is_given else psf_map
+    else:
+        assert psf_map is not None
+        point = psf_map.at((width - 1) / 2, (height - 1) / 2)
     told = Told(
         name=str(path),
         unit="nmgy",
@@ -121,9 +131,10 @@ def read_sdss_frame(
         sky=sky_map.cut(0, 0, shape=image.shape) + np.float32(dark),
         gain=optics.gain / nmgy_per_count,
         psf=point,
+        psf_map=psf_map,
         saturation=saturate,
         gain_was=f"{optics.gain:g} electrons a count, of the detector",
-        psf_was="as given" if fwhm is not None else Path(psf).name,
+        psf_was=psf_name(psf) if fwhm is None else "as given",
         subtract_sky=subtract_sky,
         trust_psf=trust_psf,
         notes={"field": f"{run}/{camcol}/{field} of SDSS, band {band}"},
@@ -137,6 +148,7 @@ def read_sdss_frame(
         background=seen.background,
         electrons_per_nmgy=seen.gain,
         psf=seen.psf,
+        psf_map=seen.psf_map,
         flags=seen.flags,
         wcs=wcs,
         origin={
@@ -144,7 +156,7 @@ def read_sdss_frame(
             "run": run,
             "camcol": camcol,
             "field": field,
-            "psf": psf,
+            "psf": str(psf) if isinstance(psf, str | Path) else psf_name(psf),
             "mask": None if mask is None else str(mask),
         },
         band=band,
@@ -162,6 +174,13 @@ def _read(path: Path) -> tuple[np.ndarray, WCS | None, Identity, str, SkyMap] | 
         image = data_at(hdus, 0, kind=fits.PrimaryHDU).astype(np.float32)
         identity, band, sky_map = frame_sky_of(hdus, image.shape)
         return image, celestial_wcs(header), identity, band, sky_map
+
+
+def _optics(name: str, psf: PsfLike, identity: Identity, band: str) -> FieldOptics:
+    """PSF and detector of a field, from whatever tells the PSF."""
+    if isinstance(psf, str | Path):
+        return field_optics(str(psf), identity, band=band)
+    return given_optics(checked_psf(name, psf, band=band), identity, band=band)
 
 
 def _psf_beside(path: Path, identity: Identity) -> str:

@@ -1,7 +1,8 @@
-"""Read the six-parameter PSF and the detector of an SDSS field in a band, from a file or numbers.
+"""Read the PSF and the detector of an SDSS field in a band, from a file or numbers.
 
 Formats: photoField, see photofield.py; psField, https://classic.sdss.org/dr7/dm/flatFiles/
-psField.html, whose HDU 6 is a table of one row with the same numbers in lower case.
+psField.html, whose HDU 6 is a table of one row with the same numbers in lower case; any other file
+of a PSF, see psf.files.
 """
 
 import logging
@@ -13,8 +14,11 @@ from astropy.io import fits
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.fits import column, data_at, open_fits
+from npecat_sim.psf.files import psf_of_file
+from npecat_sim.psf.psfield import TABLE, is_psfield, read_psfield
 from npecat_sim.psf.six_numbers import PARAMETERS, SixNumberPsf
-from npecat_sim.surveys.sdss.photofield import BANDS, photofield_of
+from npecat_sim.psf.varying import ConstantMap, PsfMap
+from npecat_sim.surveys.sdss.photofield import BANDS, is_photofield, photofield_of
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +46,6 @@ DARK_VARIANCE: Detectors = {
 }
 """Variance that read-out and dark current add to each pixel, counts squared, from the same page."""
 
-PSFIELD_TABLE = 6
-"""The HDU of a psField file with the six parameters; HDUs before it hold eigenimages."""
-
 STATUS = ("OK", "PSF22", "PSF11", "NOPSF", "ABORTED", "MISSING", "OE_TRANSIENT")
 """Names of the values of a band's status in a psField file, see psp_status in
 https://www.sdss.org/dr14/algorithms/image_quality/. With the first three the PSF was measured in
@@ -63,15 +64,18 @@ class FieldOptics(NamedTuple):
 
     Parameters
     ----------
-    psf : SixNumberPsf
-        PSF of the field; radii in pixels.
+    psf : SixNumberPsf or None
+        The six numbers of the field, radii in pixels, if they are known.
+    psf_map : PsfMap or None
+        The PSF at every place, if it is known.
     gain : float
         Electrons per count.
     dark_variance : float
         Variance of the detector's noise in a pixel, counts squared.
     """
 
-    psf: SixNumberPsf
+    psf: SixNumberPsf | None
+    psf_map: PsfMap | None
     gain: float
     dark_variance: float
 
@@ -82,8 +86,8 @@ def field_optics(source: str, identity: Identity, *, band: str) -> FieldOptics:
     Parameters
     ----------
     source : str
-        Path of a photoField or psField file, plain or packed, or six numbers with commas between
-        them (see psf.PARAMETERS).
+        Path of a photoField or psField file, plain or packed, or of any other file with a PSF (see
+        psf.files); or six numbers with commas between them (see psf.PARAMETERS).
     identity : tuple of int
         Run, camera column and field.
     band : str
@@ -93,16 +97,21 @@ def field_optics(source: str, identity: Identity, *, band: str) -> FieldOptics:
     ------
     NpecatError
         If the file is malformed, of another field or without a PSF of the field, a value is not
-        physical, or numbers are given for a detector whose gain is not known; the message names
-        the file and its fault.
+        physical, or the source does not tell the gain of a detector whose gain is not known; the
+        message names the file and its fault.
     """
     path = Path(source)
     if "," in source and not path.exists():
-        return _of_numbers(source, identity, band)
+        return given_optics(ConstantMap(SixNumberPsf.from_text(source)), identity, band=band)
     with open_fits(path, "give the field's photoField or psField file, or six numbers") as hdus:
-        read = _of_psfield if len(hdus) > PSFIELD_TABLE else _of_photofield
-        optics = read(hdus, identity, band)
-        optics.psf.check(f"{band} band")
+        if is_psfield(hdus):
+            optics = _of_psfield(hdus, identity, band)
+        elif is_photofield(hdus):
+            optics = _of_photofield(hdus, identity, band)
+        else:
+            optics = given_optics(psf_of_file(path, hdus, band=band), identity, band=band)
+        if optics.psf:
+            optics.psf.check(f"{band} band")
         for name in ("gain", "dark_variance"):
             value = getattr(optics, name)
             if not (np.isfinite(value) and value > 0):
@@ -110,18 +119,24 @@ def field_optics(source: str, identity: Identity, *, band: str) -> FieldOptics:
     return optics
 
 
-def _of_numbers(text: str, identity: Identity, band: str) -> FieldOptics:
-    """PSF of six numbers, and the detector by camera column and run."""
-    psf = SixNumberPsf.from_text(text)
+def given_optics(psf_map: PsfMap, identity: Identity, *, band: str) -> FieldOptics:
+    """PSF as it is given, and the detector of a field; NpecatError if its gain is not known."""
+    psf = psf_map.at(0, 0)
+    six = psf if psf_map.is_constant and isinstance(psf, SixNumberPsf) else None
+    return FieldOptics(six, psf_map, *_detector(identity, band))
+
+
+def _detector(identity: Identity, band: str) -> tuple[float, float]:
+    """Gain and dark variance of the detector by camera column and run."""
     run, camcol, _ = identity
     gain, dark_variance = _property(GAIN, identity, band), _property(DARK_VARIANCE, identity, band)
     if not np.isfinite(gain):
         raise NpecatError(
             f"the gain of run {run}, camera column {camcol} in the {band} band is not known; give "
-            "the field's photoField or psField file in place of six numbers",
+            "the field's photoField or psField file as PSF",
             parameters=("psf",),
         )
-    return FieldOptics(psf, gain, dark_variance)
+    return gain, dark_variance
 
 
 def _property(of: Detectors, identity: Identity, band: str) -> float:
@@ -142,13 +157,15 @@ def _of_photofield(hdus: fits.HDUList, identity: Identity, band: str) -> FieldOp
     if not is_good[rows[0]]:
         raise NpecatError(f"HDU 1, row {rows[0]}: PHOTO_STATUS is not 0, SDSS found no good PSF")
     row = rows[0]
-    return FieldOptics(table.psf_of(row), float(table.gain[row]), float(table.dark_variance[row]))
+    return FieldOptics(
+        table.psf_of(row), None, float(table.gain[row]), float(table.dark_variance[row])
+    )
 
 
 def _of_psfield(hdus: fits.HDUList, identity: Identity, band: str) -> FieldOptics:
     """PSF and detector in an open psField file, unchecked."""
     header = hdus[0].header
-    table = data_at(hdus, PSFIELD_TABLE, kind=fits.BinTableHDU)
+    table = data_at(hdus, TABLE, kind=fits.BinTableHDU)
     found = (
         header.get("RUN"),
         header.get("CAMCOL"),
@@ -170,4 +187,5 @@ def _of_psfield(hdus: fits.HDUList, identity: Identity, band: str) -> FieldOptic
             raise NpecatError(f"{said}, SDSS measured no PSF in this field")
         log.warning("psField of %s: %s, SDSS had few stars for this PSF", identity, said)
     psf = SixNumberPsf.of(of_band(f"psf_{name}") for name in PARAMETERS)
-    return FieldOptics(psf, of_band("gain"), of_band("dark_variance"))
+    psf_map = read_psfield(hdus, band)
+    return FieldOptics(psf, psf_map, of_band("gain"), of_band("dark_variance"))

@@ -21,6 +21,12 @@ BANDS = ("u", "g", "r", "i", "z")
 """Bands in the order of every 5-vector in a photoField file."""
 
 
+def is_photofield(hdus: fits.HDUList) -> bool:
+    """Whether an open file is a photoField file."""
+    table = hdus[1] if len(hdus) > 1 else None
+    return isinstance(table, fits.BinTableHDU) and "PHOTO_STATUS" in table.columns.names
+
+
 def read_photofield(path: Path) -> FieldTable:
     """Read the r band of all fields of a photoField file whose PHOTO_STATUS is 0 (good).
 
