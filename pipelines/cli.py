@@ -105,4 +105,6 @@ def simulate_command(error: StoreError) -> str:
     words += [f"--seed {known['seed']} --out {folder}"]
     if known["fields"] == "library":
         words.append("--fields LIBRARY")
+    if known.get("survey", {}).get("name", "wide") != "wide":
+        words.append("--survey FILE")
     return " ".join(words)

@@ -18,6 +18,9 @@ from npecat_sim.model.streams import Purpose, stream
 IMAGE_SIZE = 80
 """Pixels along each side of a simulated image (Patel et al. 2025)."""
 
+PSF_SIDE = 41
+"""Pixels along each side of the image of a PSF in a store of prior ``wide``."""
+
 MAX_DENSITY = 0.01
 """Maximum density, sources per pixel: 64 per image, where one in 13 tiles with a source has two."""
 
@@ -176,6 +179,28 @@ class CatalogPrior:
             if column.name in values:
                 columns[column.name][present] = values[column.name]
         return Catalog(count, columns)
+
+    def draw_around(self, generator: np.random.Generator, *, margin: int) -> dict[str, np.ndarray]:
+        """Draw the sources in one image and around it.
+
+        Parameters
+        ----------
+        generator : numpy.random.Generator
+            Source of the random numbers.
+        margin : int
+            Pixels beyond each edge of the image to which sources are drawn.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Column but ``snr`` -> float64 or bool (source,); positions are those in the image.
+        """
+        side = IMAGE_SIZE + 2 * margin
+        count = generator.poisson(self.density * side**2)
+        values = self._transform(generator.random((count, UNIFORMS_PER_SOURCE)))
+        for axis in ("x", "y"):
+            values[axis] = (values[axis] + 0.5) * (side / IMAGE_SIZE) - margin - 0.5
+        return values
 
     def _transform(self, uniform: np.ndarray) -> dict[str, np.ndarray]:
         """Properties of sources from uniforms in [0, 1), axes (source, UNIFORMS_PER_SOURCE)."""

@@ -26,6 +26,8 @@ class Purpose(IntEnum):
     INJECTION = 3
     INJECTION_NOISE = 4
     PSF_KERNEL = 5
+    CONDITIONS = 6
+    ARTIFACTS = 7
 
 
 def check_seed(seed: int) -> None:

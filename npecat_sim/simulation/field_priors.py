@@ -9,10 +9,10 @@ from npecat_sim.fields.library import load_library
 from npecat_sim.fields.sdss_statistics import DEFAULT_FIELDS, default_fields, held_out_fields
 from npecat_sim.fields.table import SINGLE_FIELD, FieldTable
 
-ONE, MANY, HELD_OUT = "one", "many", "held_out"
-PRIORS = (ONE, MANY, HELD_OUT)
-"""SDSS field 94/1/12; 500 SDSS fields; and 500 others, to test a network on fields that it was not
-trained on."""
+ONE, MANY, HELD_OUT, WIDE = "one", "many", "held_out", "wide"
+PRIORS = (ONE, MANY, HELD_OUT, WIDE)
+"""SDSS field 94/1/12; 500 SDSS fields; 500 others, to test a network on fields that it was not
+trained on; and any telescope, of whose images some are as those of the 500 fields."""
 
 LIBRARY_SEED = 0
 """Seed of the order in which fields are taken; it is fixed, so that a prior and a library always
@@ -37,14 +37,15 @@ def prior_fields(prior: str, library: Path | None) -> FieldTable:
     NpecatError
         If the library cannot be read or does not suit the prior.
     """
+    if library and prior in (ONE, WIDE):
+        what = "field 94/1/12" if prior == ONE else "any telescope"
+        raise NpecatError(
+            f"prior {prior} is {what} and takes no field library", parameters=("fields",)
+        )
     if prior == ONE:
-        if library:
-            raise NpecatError(
-                "prior one is field 94/1/12 and takes no field library", parameters=("fields",)
-            )
         return SINGLE_FIELD
     if library is None:
-        return default_fields() if prior == MANY else held_out_fields()
+        return held_out_fields() if prior == HELD_OUT else default_fields()
     table = load_library(library)
     order = np.random.default_rng(LIBRARY_SEED).permutation(len(table))
     rows = order[:DEFAULT_FIELDS] if prior == MANY else order[DEFAULT_FIELDS : 2 * DEFAULT_FIELDS]

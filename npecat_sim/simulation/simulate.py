@@ -23,11 +23,13 @@ from npecat_sim.render import DEFAULT_RENDERER, RENDERERS, Renderer
 from npecat_sim.render.noise import observe
 from npecat_sim.simulation.cluster import Cluster
 from npecat_sim.simulation.provenance import recorded
+from npecat_sim.simulation.wide_images import simulate_wide
 from npecat_sim.store import reader as store
 from npecat_sim.store import schema
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.settings import StoreSettings, differences
 from npecat_sim.units import sky_sigma
+from npecat_sim.wide.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -138,16 +140,31 @@ def run_task(task: Task, fields: FieldTable) -> int:
     if not store_writer.is_finished(task.path, task.chunk):
         settings = task.settings
         with naming(str(task.path)):
-            batch = simulate_images(
-                fields,
-                settings.seed,
-                split=settings.split,
-                indices=task.images,
-                draw=RENDERERS[settings.renderer],
-                catalog_prior=CatalogPrior.from_dict(settings.catalog_prior),
-            )
+            batch = _batch(settings, fields, task.images)
         store_writer.write_chunk(task.path, task.settings, chunk=task.chunk, batch=batch)
     return len(task.images)
+
+
+def _batch(settings: StoreSettings, fields: FieldTable, indices: range) -> store.Batch:
+    """Some images of a store, of any prior."""
+    draw = RENDERERS[settings.renderer]
+    if settings.survey:
+        return simulate_wide(
+            fields,
+            settings.seed,
+            split=settings.split,
+            indices=indices,
+            survey=Survey.from_plain(settings.survey),
+            draw=draw,
+        )
+    return simulate_images(
+        fields,
+        settings.seed,
+        split=settings.split,
+        indices=indices,
+        draw=draw,
+        catalog_prior=CatalogPrior.from_dict(settings.catalog_prior),
+    )
 
 
 def run_tasks(tasks: Sequence[Task], fields: FieldTable) -> int:
@@ -176,6 +193,7 @@ def simulate(
     cluster: Cluster,
     renderer: str = DEFAULT_RENDERER,
     catalog_prior: CatalogPrior = PAPER_PRIOR,
+    survey: Survey | None = None,
     images_per_chunk: int = schema.IMAGES_PER_CHUNK,
     chunks_per_task: int = 1,
     overwrite: bool = False,
@@ -189,7 +207,7 @@ def simulate(
     prior : str
         Name of the prior over fields, recorded in the settings.
     fields : FieldTable
-        The fields of that prior.
+        The fields of that prior; of prior ``wide``, those of prior ``many``.
     counts : mapping of str to int
         Split -> number of images.
     seed : int
@@ -200,6 +218,8 @@ def simulate(
         A key of render.RENDERERS.
     catalog_prior : CatalogPrior, optional
         Prior over catalogs; that of the paper by default.
+    survey : Survey, optional
+        What prior ``wide`` may draw, its sources included; None for another prior.
     images_per_chunk : int, optional
         Number of images in a chunk of a store.
     chunks_per_task : int, optional
@@ -227,7 +247,8 @@ def simulate(
     wanted = {
         store.store_path(folder, split): StoreSettings.of(
             fields,
-            catalog_prior=catalog_prior,
+            catalog_prior=survey.catalog_prior if survey else catalog_prior,
+            survey=survey.to_plain() if survey else None,
             prior=prior,
             split=split,
             n_images=n_images,

@@ -22,6 +22,8 @@ from npecat_sim.io import storage
 from npecat_sim.io.json_files import parse_json
 from npecat_sim.io.storage import Location
 from npecat_sim.model.catalog import COLUMNS, Catalog
+from npecat_sim.psf.base import Psf
+from npecat_sim.psf.sampled import SampledPsf
 from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.store import manifest, schema
 from npecat_sim.store.settings import StoreSettings
@@ -33,48 +35,82 @@ DAMAGED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeErr
 """What Zarr raises where a checksum or metadata is wrong."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Some images of a store with their sky, PSF, field, calibration and true sources.
+    """Some images of a store with what is known of each, and their true sources.
+
+    Images of the paper's priors have six PSF parameters and a field; those of prior ``wide`` have
+    everything from ``mask`` on. Each lacks what the other has.
 
     Parameters
     ----------
     images : ndarray
-        float32 (image, y, x), nanomaggies per pixel: observed, sky subtracted.
+        float32 (image, y, x), nanomaggies per pixel: observed, sky subtracted; 0 where masked.
     backgrounds : ndarray
-        float32 (image, y, x), nanomaggies per pixel: the sky in each pixel.
-    psf_parameters : ndarray
-        float64 (image, 6), in the order of psf.PARAMETERS; radii in pixels.
+        float32 (image, y, x), nanomaggies per pixel: the sky in each pixel. Of prior ``wide``, the
+        sky whose photons would have the noise of the empty pixel, read noise included.
     fwhm : ndarray
         float64 (image,), arcsec: effective FWHM of the PSF.
-    field : ndarray
-        int32 (image, 3): SDSS run, camera column and field; run 0 is a synthetic field.
     electrons_per_nmgy : ndarray
         float64 (image,): electrons per nanomaggy.
     catalog : Catalog
         The true sources.
+    psf_parameters : ndarray, optional
+        float64 (image, 6), in the order of psf.PARAMETERS; radii in pixels.
+    field : ndarray, optional
+        int32 (image, 3): SDSS run, camera column and field; run 0 is a synthetic field.
+    mask : ndarray, optional
+        uint8 (image, y, x): 1 where a pixel holds no information.
+    psf : ndarray, optional
+        float32 (image, PSF_SIDE, PSF_SIDE): share of the flux of a star on the middle pixel that is
+        recorded in each pixel.
+    pixel_scale : ndarray, optional
+        float64 (image,): arcsec per pixel.
+    density : ndarray, optional
+        float64 (image,): mean number of sources per pixel.
+    star_share : ndarray, optional
+        float64 (image,): probability that a source is a star.
+    noise_correlation : ndarray, optional
+        float64 (image,): standard deviation of the noise under the PSF over that of white noise.
+    faint_flux : ndarray, optional
+        float64 (image,): flux of the faintest source, nanomaggies.
+    psf_kind : ndarray, optional
+        int8 (image,): 0 six numbers, 1 gaussian, 2 moffat, 3 kolmogorov, 4 another.
+    psf_shape : ndarray, optional
+        float64 (image, 4): width in pixels, g1, g2 and beta; 0 where it has none.
     """
 
     images: np.ndarray
     backgrounds: np.ndarray
-    psf_parameters: np.ndarray
     fwhm: np.ndarray
-    field: np.ndarray
     electrons_per_nmgy: np.ndarray
     catalog: Catalog
+    psf_parameters: np.ndarray | None = None
+    field: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    psf: np.ndarray | None = None
+    pixel_scale: np.ndarray | None = None
+    density: np.ndarray | None = None
+    star_share: np.ndarray | None = None
+    noise_correlation: np.ndarray | None = None
+    faint_flux: np.ndarray | None = None
+    psf_kind: np.ndarray | None = None
+    psf_shape: np.ndarray | None = None
 
-    def psf_of(self, image: int) -> SixNumberPsf:
+    def psf_of(self, image: int) -> Psf:
         """The PSF of one image of the batch."""
+        if self.psf is not None:
+            return SampledPsf(self.psf[image].astype(np.float64))
+        if self.psf_parameters is None:
+            raise ValueError("a batch has a PSF image or six parameters of each image")
         return SixNumberPsf.of(self.psf_parameters[image])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The batch by the names of the store's arrays."""
         catalog = {f"catalog/{name}": values for name, values in self.catalog.columns.items()}
-        return {
-            **{name: values for name, values in vars(self).items() if name != "catalog"},
-            "catalog/count": self.catalog.count,
-            **catalog,
-        }
+        known = {name: values for name, values in vars(self).items() if values is not None}
+        del known["catalog"]
+        return {**known, "catalog/count": self.catalog.count, **catalog}
 
 
 def store_path(folder: Location, split: str) -> Location:
@@ -153,10 +189,10 @@ def attributes(path: Location) -> dict[str, Any]:
         raise StoreError(f"there is no store at {path}", path=path)
     found = _attributes(path, storage.read(path / manifest.METADATA))
     version = found["format_version"]
-    if version != schema.FORMAT_VERSION:
+    if version not in tuple(schema.LAYOUTS):
         raise StoreError(
             f"{path} is of store format {version!r}, and this npecat reads "
-            f"{schema.FORMAT_VERSION}; delete it and simulate it again",
+            f"{' and '.join(map(str, schema.LAYOUTS))}; delete it and simulate it again",
             path=path,
         )
     return found
@@ -256,13 +292,18 @@ class Contents:
         """The images of each chunk."""
         return self.settings.chunk_ranges
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all arrays."""
+        return schema.names(self.settings.format_version)
+
     def array(self, name: str, images: slice = slice(None)) -> np.ndarray:
         """One array, or a slice of it along the image axis.
 
         Parameters
         ----------
         name : str
-            One of schema.NAMES.
+            One of names.
         images : slice, optional
             The images to read; all by default.
 
@@ -278,8 +319,8 @@ class Contents:
         StoreError
             If the array is damaged.
         """
-        if name not in schema.NAMES:
-            raise NpecatError(f"{self.path} has no array {name}; it has {', '.join(schema.NAMES)}")
+        if name not in self.names:
+            raise NpecatError(f"{self.path} has no array {name}; it has {', '.join(self.names)}")
         with self._reading(name):
             return np.asarray(self._group[name][images])  # type: ignore[index]
 
@@ -309,7 +350,7 @@ class Contents:
 
     def batch(self, images: slice) -> Batch:
         """All arrays and true sources of the images in a slice."""
-        names = [name for name in Batch.__dataclass_fields__ if name != "catalog"]
+        names = [name for name in self.names if not name.startswith("catalog/")]
         return Batch(
             **{name: self.array(name, images) for name in names}, catalog=self.catalog(images)
         )

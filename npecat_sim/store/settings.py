@@ -20,7 +20,7 @@ class StoreSettings:
     format : str
         Marks the store as one of npecat.
     format_version : int
-        Version of the layout, see schema.FORMAT_VERSION.
+        Version of the layout, a key of schema.LAYOUTS.
     npecat_version : str
         Version of the package that made the store.
     prior, split : str
@@ -32,9 +32,10 @@ class StoreSettings:
     n_images, images_per_chunk, image_size_pixel : int
         Number of images in the store and in a chunk, and pixels along each side of an image.
     pixel_scale_arcsec : float
-        Arcsec per pixel.
+        Arcsec per pixel; not of stores of prior ``wide``, whose images have one each.
     catalog_prior : dict
-        The parameters of the catalog prior, see CatalogPrior.to_dict.
+        The parameters of the catalog prior, see CatalogPrior.to_dict; of prior ``wide`` it has the
+        greatest density.
     fields : str
         Source of the fields, see FieldTable.
     n_fields, n_sky_maps : int
@@ -43,6 +44,8 @@ class StoreSettings:
         Digest of the fields, see FieldTable.digest.
     psf_irregularity : float
         Irregularity of their PSFs, see FieldTable.irregularity.
+    survey : dict
+        What prior ``wide`` may draw, see wide.survey; not of other stores.
     """
 
     format: str = schema.FORMAT
@@ -62,12 +65,18 @@ class StoreSettings:
     n_sky_maps: int = 0
     fields_sha256: str = ""
     psf_irregularity: float = 0.0
+    survey: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, table: FieldTable, *, catalog_prior: CatalogPrior = PAPER_PRIOR, **settings: Any
+        cls,
+        table: FieldTable,
+        *,
+        catalog_prior: CatalogPrior = PAPER_PRIOR,
+        survey: dict[str, Any] | None = None,
+        **settings: Any,
     ) -> Self:
-        """The settings of a store whose images are drawn from a table of fields.
+        """The settings of a store whose images are drawn from a table of fields or a survey.
 
         Parameters
         ----------
@@ -75,10 +84,14 @@ class StoreSettings:
             The fields; they give the settings about fields.
         catalog_prior : CatalogPrior, optional
             The prior over catalogs; that of the paper by default.
+        survey : dict, optional
+            What prior ``wide`` may draw, as plain types; none for another prior.
         **settings
             All other settings, by name.
         """
         return cls(
+            format_version=schema.WIDE_VERSION if survey else schema.FORMAT_VERSION,
+            survey=survey or {},
             catalog_prior=catalog_prior.to_dict(),
             fields=table.source,
             n_fields=len(table),
@@ -96,7 +109,10 @@ class StoreSettings:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain types, in the order of the attributes of a store."""
-        return asdict(self)
+        absent = {schema.FORMAT_VERSION: "survey", schema.WIDE_VERSION: "pixel_scale_arcsec"}
+        plain = asdict(self)
+        del plain[absent[self.format_version]]
+        return plain
 
     @classmethod
     def from_json(cls, attributes: dict[str, Any]) -> Self:

@@ -78,7 +78,10 @@ def _layout(settings_text: str) -> Layout:
             attributes={"unit": spec.unit, "description": spec.description},
             config={"write_empty_chunks": True},
         )
-        for spec in schema.arrays(CatalogPrior.from_dict(settings["catalog_prior"]).capacity)
+        for spec in schema.arrays(
+            CatalogPrior.from_dict(settings["catalog_prior"]).capacity,
+            version=settings["format_version"],
+        )
     }
     metadata = {name: written.pop(name).to_bytes() for name in list(written)}
     return Layout({manifest.METADATA: metadata.pop(manifest.METADATA), **metadata}, arrays, written)

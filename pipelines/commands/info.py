@@ -12,6 +12,7 @@ from npecat_sim.store.reader import (
     is_sealed,
     size_on_disk,
 )
+from npecat_sim.store.settings import StoreSettings
 from npecat_sim.store.writer import finished_chunks
 from npecat_sim.units import PIXEL_SCALE
 
@@ -60,7 +61,7 @@ def describe(path: Location) -> dict[str, str]:
         "state": state,
         "images": f"{len(contents):,} of {side} x {side} pixels",
         **(_measured(contents, written) if written else {}),
-        "fields": f"{settings.n_fields:,}, source: {settings.fields}",
+        **_drawn_from(settings),
         **{name: str(getattr(settings, name)) for name in ("prior", "split", "seed", "renderer")},
         "chunks": f"{len(contents.chunk_ranges):,}, each of {settings.images_per_chunk:,} images"
         " or, the last, fewer",
@@ -84,6 +85,13 @@ def _state(contents: Contents) -> tuple[str, list[range]]:
     return "finished", ranges
 
 
+def _drawn_from(settings: StoreSettings) -> dict[str, str]:
+    """The fields or the survey of a store, as text."""
+    if settings.survey:
+        return {"survey": " ".join(filter(None, map(settings.survey.get, ("name", "band"))))}
+    return {"fields": f"{settings.n_fields:,}, source: {settings.fields}"}
+
+
 def _measured(contents: Contents, written: list[range]) -> dict[str, str]:
     """Sources, seeing and sky of the images in the chunks that are written, as text."""
 
@@ -96,16 +104,28 @@ def _measured(contents: Contents, written: list[range]) -> dict[str, str]:
     n_stars = int(count.sum()) - n_galaxies
     fwhm = read("fwhm", written)
     sample = written[:: -(-len(written) // N_SKY_CHUNKS)]
-    sky = read("backgrounds", sample).mean(axis=(1, 2), dtype=np.float64) / PIXEL_SCALE**2
+    scale, wide = np.array([PIXEL_SCALE]), {}
+    if contents.settings.survey:
+        scale, mask = read("pixel_scale", sample), read("mask", sample)
+        wide = {
+            "pixel scale": f"{_spread(read('pixel_scale', written))} arcsec",
+            "density": f"{_spread(read('density', written), '.2g')} sources a pixel",
+            "star share": _spread(read("star_share", written)),
+            "correlation": f"{_spread(read('noise_correlation', written))} of the noise",
+            "masked": f"{100 * mask.mean():.1f} % of the pixels",
+        }
+    sky = read("backgrounds", sample).mean(axis=(1, 2), dtype=np.float64) / scale**2
     of_sample = "" if len(sky) == len(count) else f", in {len(sky):,} images"
     return {
         "true sources": f"{count.sum():,}: {n_stars:,} stars, {n_galaxies:,} galaxies",
         "an image": f"{count.mean():.2f} on average, {count.min()} to {count.max()}",
         "FWHM": f"{_spread(fwhm)} arcsec",
         "sky": f"{_spread(sky)} nmgy/arcsec2{of_sample}",
+        **wide,
     }
 
 
-def _spread(values: np.ndarray) -> str:
+def _spread(values: np.ndarray, form: str = ".2f") -> str:
     """The median of some values, and their minimum and maximum in brackets."""
-    return f"{np.median(values):.2f} ({values.min():.2f} to {values.max():.2f})"
+    middle, low, high = np.median(values), values.min(), values.max()
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"

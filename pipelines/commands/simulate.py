@@ -7,12 +7,13 @@ import click
 
 from npecat_sim.io.outputs import check_output_folder
 from npecat_sim.io.storage import Location
-from npecat_sim.model.prior import MAX_DENSITY, PAPER_PRIOR
+from npecat_sim.model.prior import MAX_DENSITY
 from npecat_sim.model.psf_irregularity import MAX_IRREGULARITY
 from npecat_sim.render import DEFAULT_RENDERER, RENDERERS
 from npecat_sim.simulation.field_priors import PRIORS
 from npecat_sim.store.reader import settings as settings_of
 from npecat_sim.store.reader import size_on_disk
+from npecat_sim.wide.survey_file import EXAMPLES
 
 from .. import api
 from .options import STORAGE
@@ -27,16 +28,20 @@ from .options import STORAGE
 @click.option(
     "--density",
     type=click.FloatRange(0, MAX_DENSITY, min_open=True),
-    default=PAPER_PRIOR.density,
     show_default="the paper's, 4 sources an image",
-    help="Mean number of sources a pixel.",
+    help="Mean number of sources a pixel; not for wide.",
 )
 @click.option(
     "--psf-irregularity",
     type=click.FloatRange(0, MAX_IRREGULARITY),
-    default=0.0,
-    show_default=True,
-    help="Largest rms departure of PSFs from the circular profile, as a share of the peak.",
+    show_default="0",
+    help="Largest rms departure of PSFs from the circular profile, as a share of the peak; not for "
+    "wide.",
+)
+@click.option(
+    "--survey",
+    metavar="FILE",
+    help=f"Narrow prior wide to one's own telescope: a TOML file, or {', '.join(EXAMPLES)}.",
 )
 @click.option("--seed", type=int, default=0, help="Everything random follows from it.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core.")
@@ -61,8 +66,9 @@ def simulate(
     n_validation: int | None,
     n_test: int | None,
     fields: Path | None,
-    density: float,
-    psf_irregularity: float,
+    density: float | None,
+    psf_irregularity: float | None,
+    survey: str | None,
     seed: int,
     workers: int | None,
     threads_per_worker: int,
@@ -83,6 +89,7 @@ def simulate(
         fields=fields,
         density=density,
         psf_irregularity=psf_irregularity,
+        survey=survey,
         seed=seed,
         workers=workers,
         threads_per_worker=threads_per_worker,
@@ -96,6 +103,8 @@ def simulate(
     settings = [settings_of(path) for path in paths]
     n_images, n_fields = sum(one.n_images for one in settings), settings[0].n_fields
     over = "1 field" if n_fields == 1 else f"{n_fields:,} fields"
+    if settings[0].survey:
+        over = f"survey {settings[0].survey['name']}"
     click.echo(f"{n_images:,} images over {over} in {seconds:.1f} s")
     for path, one in zip(paths, settings, strict=True):
         click.echo(f"  {path}  {one.n_images:,} images  {size_on_disk(path) / 1e6:.1f} MB")

@@ -12,6 +12,7 @@ from npecat_sim.simulation.simulate import prepare, run_task, simulate
 from npecat_sim.store import reader as store
 from npecat_sim.store import writer as store_writer
 from npecat_sim.store.settings import StoreSettings
+from npecat_sim.wide.survey import Survey
 
 
 def write_store(
@@ -23,13 +24,15 @@ def write_store(
     fields: FieldTable = SINGLE_FIELD,
     images_per_chunk: int = 40,
     density: float = PAPER_PRIOR.density,
+    survey: Survey | None = None,
 ) -> Path:
-    """A finished store of ``n_images``; returns its path."""
+    """A finished store of ``n_images``, of prior wide if there is a survey; returns its path."""
     path = store.store_path(data / prior, split)
-    catalogs = replace(PAPER_PRIOR, density=density)
+    catalogs = survey.catalog_prior if survey else replace(PAPER_PRIOR, density=density)
     settings = StoreSettings.of(
         fields,
         catalog_prior=catalogs,
+        survey=survey.to_plain() if survey else None,
         prior=prior,
         split=split,
         n_images=n_images,

@@ -58,7 +58,7 @@ def test_every_module_and_datum_is_packed(wheel):
     with zipfile.ZipFile(wheel) as file:
         packed = set(file.namelist())
     for path in ROOT.glob("npecat_*/**/*"):
-        if path.suffix in {".py", ".json", ".safetensors", ".md", ".typed"}:
+        if path.suffix in {".py", ".json", ".safetensors", ".md", ".toml", ".typed"}:
             assert str(path.relative_to(ROOT)) in packed
     for path in ROOT.glob("pipelines/**/*.py"):
         assert str(Path("npecat") / path.relative_to(ROOT / "pipelines")) in packed

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from npecat_sim.render.noise import observe
+from npecat_sim.psf.parametric import ParametricPsf
+from npecat_sim.render.noise import (
+    correlated_noise,
+    noise_correlation,
+    observe,
+    signal_to_noise,
+)
 
 NO_SOURCE = np.zeros((0, 3, 200_000), np.float32)
 
@@ -37,6 +43,27 @@ def test_snr_counts_source_background_and_neighbour():
     image[0, 2:4, 2:4] = 100.0  # the source: 400 electrons in its own four pixels
     image[1, 3, 3] = 500.0  # a neighbour on one of them
     assert snr_of(image, 25.0)[0] == pytest.approx(400 / np.sqrt(400 + 4 * 25 + 500))
+
+
+def test_snr_of_a_known_rate_is_that_of_the_image():
+    drawn = np.random.default_rng(0).random((3, 12, 12), np.float32)
+    sky = np.full((12, 12), 2.0, np.float32)
+    _, snr = observe(drawn, sky, electrons_per_nmgy=50.0, generator=np.random.default_rng(0))
+    rate = sky + drawn.sum(axis=0, dtype=np.float64)
+    assert signal_to_noise(drawn, rate, 50.0) == pytest.approx(snr, rel=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("width", [1.5, 5.0])
+def test_correlation_is_that_of_many_noise_images(sigma, width):
+    """The noise under a PSF against its white expectation, in 4,000 draws; a pixel stays at 1."""
+    stamp = ParametricPsf("moffat", width, 0.1, 0.05, 3.0).stamp(41)
+    generator = np.random.default_rng(1)
+    noise = np.stack([correlated_noise(41, sigma, generator=generator) for _ in range(4000)])
+    assert noise.std() == pytest.approx(1, abs=0.003)
+    under = (noise * stamp).sum(axis=(1, 2)).std() / np.sqrt(np.sum(stamp**2))
+    assert noise_correlation(stamp, sigma) == pytest.approx(under, rel=0.05)  # 4.5 sigma
+    assert (noise_correlation(stamp, sigma) > 1.05) == (sigma > 0)
 
 
 def test_snr_of_a_gaussian_star_is_near_the_best_aperture():

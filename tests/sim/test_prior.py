@@ -127,6 +127,24 @@ def test_stars_have_no_shape_and_padding_is_empty():
     assert not catalog["is_galaxy"][~catalog.present].any()
 
 
+def test_sources_around_an_image_have_the_same_density():
+    prior = replace(CatalogPrior(), density=0.01)
+    drawn = prior.draw_around(np.random.default_rng(0), margin=300)
+    x, y = drawn["x"], drawn["y"]
+    assert len(x) == pytest.approx(0.01 * 680**2, rel=0.06)
+    for axis in (x, y):
+        assert stats.kstest(axis, stats.uniform(-300.5, 680).cdf).pvalue > LEVEL
+    for margin in (0, 7):
+        many = np.concatenate(
+            [prior.draw_around(np.random.default_rng(n), margin=margin)["x"] for n in range(40)]
+        )
+        assert -margin - 0.5 <= many.min() < -margin - 0.3, "the edge of the first pixel"
+        assert 79.3 + margin < many.max() < 79.5 + margin
+    inside = (np.abs(x - 39.5) < 40) & (np.abs(y - 39.5) < 40)
+    assert inside.sum() == pytest.approx(64, abs=4 * 8)
+    assert stats.kstest(drawn["flux"][~drawn["is_galaxy"]], TABLE_1["star_flux"].cdf).pvalue > LEVEL
+
+
 def test_an_image_has_its_own_stream():
     prior = CatalogPrior()
     together = prior.draw(seed=5, split="train", indices=range(40))

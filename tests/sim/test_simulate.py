@@ -1,6 +1,8 @@
 """The command ``npecat simulate``: same arrays whatever happens, errors that a user can act on."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +15,16 @@ import pytest
 from click.testing import CliRunner
 
 from npecat.benchmarks.simulate import digests
-from npecat.cli import npecat
-from npecat_sim.errors import NpecatError
+from npecat.cli import in_words_of_the_command_line, npecat
+from npecat_sim.errors import NpecatError, StoreError
+from npecat_sim.fields.sdss_statistics import default_fields
 from npecat_sim.fields.table import SINGLE_FIELD
 from npecat_sim.model.prior import PAPER_PRIOR
 from npecat_sim.simulation.cluster import Cluster
 from npecat_sim.simulation.simulate import RENDERERS, simulate, simulate_images
 from npecat_sim.store.reader import Store
 from npecat_sim.store.writer import RECEIPTS
+from npecat_sim.wide.survey_file import load_survey
 from tests.helpers.stores import simulate_one, write_store
 
 COMMAND = [sys.executable, "-m", "npecat", "simulate"]
@@ -38,6 +42,28 @@ def test_command_makes_stores_of_all_splits(tmp_path):
     assert "282 images over 500 fields" in done.stdout
     for split, n_images in (("train", 210), ("validation", 30), ("test", 42)):
         assert len(Store(tmp_path / f"data/many/{split}.zarr")) == n_images
+
+
+def test_command_makes_stores_of_a_survey(tmp_path):
+    """Workers make the bytes of this process; info says what is in them."""
+    (tmp_path / "mine.toml").write_text("name = 'my telescope'\npixel_scale = 0.6\n")
+    options = ["--prior", "wide", "--survey", "mine.toml", "--n", "0", "--n-test", "12"]
+    done = run(tmp_path, *options, "--n-validation", "0", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "12 images over survey my telescope" in done.stdout
+    store = tmp_path / "data/wide/test.zarr"
+    survey = load_survey(tmp_path / "mine.toml")
+    whole = write_store(tmp_path, "test", 12, "w", 0, default_fields(), 500, survey=survey)
+    named = {k: v for k, v in digests(whole).items() if "/c/" in k}
+    assert named == {k: v for k, v in digests(store).items() if "/c/" in k}
+    told = CliRunner().invoke(npecat, ["info", str(store)], catch_exceptions=False).output
+    for row in (r"pixel scale +0.60 ", r"survey +my telescope", r"format +2, ", r"masked +\d"):
+        assert re.search(row, told)
+    shutil.rmtree(store / "images")
+    with pytest.raises(StoreError) as error:
+        Store(store)
+    assert "--prior wide" in in_words_of_the_command_line(error.value)
+    assert "--survey FILE" in in_words_of_the_command_line(error.value)
 
 
 def test_run_killed_twice_is_completed_to_the_same_bytes(tmp_path):
@@ -136,6 +162,10 @@ def test_finished_store_is_left_alone(tmp_path):
         (["--prior", "many", "--n", "10", "--fields", "lib.fits"], "lib.fits"),
         (["--prior", "one", "--n", "10", "--seed", "-4"], "the seed -4"),
         (["--prior", "one", "--n", "0"], "nothing to simulate"),
+        (["--prior", "many", "--n", "10", "--survey", "sdss"], "prior many takes no survey"),
+        (["--prior", "wide", "--n", "10", "--density", "1e-3"], "prior wide takes no density"),
+        (["--prior", "wide", "--n", "10", "--survey", "no.toml"], "no.toml: No such file"),
+        (["--prior", "wide", "--n", "10", "--fields", "lib.fits"], "takes no field library"),
     ],
 )
 def test_bad_options_end_in_one_line(tmp_path, monkeypatch, options, message):

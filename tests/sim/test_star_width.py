@@ -7,6 +7,7 @@ import pytest
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.fields.sdss_statistics import typical_psf
+from npecat_sim.psf.varying import ConstantMap
 from npecat_sim.surveys.arrays import image_from_arrays
 from npecat_sim.surveys.image import SurveyImage
 from npecat_sim.surveys.inspection.decisions import decide_psf
@@ -41,7 +42,7 @@ def width_of(counts: np.ndarray, *, told: float = 1.0, spoilt: tuple = ()) -> St
         spoilt=spoilt_pixels,
         sigma=SIGMA,
         electrons=GAIN,
-        psf=PSF.scaled(told),
+        psf=ConstantMap(PSF.scaled(told)),
     )
 
 

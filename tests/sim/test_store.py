@@ -49,6 +49,27 @@ def test_store_describes_itself(whole):
     assert group.attrs["seed"] == 0 and group.attrs["prior"] == "one"
 
 
+def test_layout_of_the_papers_stores_stays(whole):
+    """Names and order of the settings are part of the bytes; prior wide adds none."""
+    root = json.loads((whole / "zarr.json").read_text())
+    names = """format format_version npecat_version prior split seed renderer n_images
+    images_per_chunk image_size_pixel pixel_scale_arcsec catalog_prior fields n_fields n_sky_maps
+    fields_sha256 psf_irregularity"""
+    assert list(root["attributes"]) == names.split()
+    assert root["attributes"]["format_version"] == 1
+    assert opened(whole).names[:7] == (
+        "images",
+        "backgrounds",
+        "psf_parameters",
+        "fwhm",
+        "field",
+        "electrons_per_nmgy",
+        "catalog/count",
+    )
+    batch = opened(whole).batch(slice(0, 2))
+    assert batch.psf is None and batch.mask is None and batch.psf_of(0).sigma1 == 1.4899639
+
+
 def test_missing_store_names_the_command(tmp_path):
     with pytest.raises(NpecatError, match=r"there is no store at .*"):
         opened(tmp_path / "one" / "test.zarr")
