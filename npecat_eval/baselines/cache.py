@@ -13,7 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 import sep
 
-from npecat_eval.baselines.sep import DETECTION_THRESHOLD, SepSources, measure
+from npecat_eval.baselines.recipe import DETECTION_THRESHOLD
+from npecat_eval.baselines.sep import SepSources, measure_batch
 from npecat_eval.catalog.detections import joined_rows
 from npecat_eval.metrics.bound import relative_flux_sigma
 from npecat_sim.io.storage import Location, replacing
@@ -100,6 +101,6 @@ def _of_chunk(chunk: tuple[Location, int, int]) -> References:
     """The references of images ``start`` to ``stop - 1`` of a store: (path, start, stop)."""
     path, start, stop = chunk
     batch = Contents(path).batch(slice(start, stop))
-    found = measure(batch.images, batch.backgrounds, batch.psf_parameters, batch.electrons_per_nmgy)
+    found = measure_batch(batch)
     shares = [relative_flux_sigma(batch, row) for row in range(len(batch.images))]
     return References(replace(found, image=found.image + start), np.concatenate(shares))

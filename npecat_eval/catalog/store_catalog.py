@@ -1,11 +1,20 @@
-"""Apply a model to the images of a store: posteriors and likelihoods."""
+"""Apply a model to the images of a store: posteriors and likelihoods.
+
+A network of variant wide takes images of the paper's priors, too, and the paper's networks take
+those of prior ``wide``: each is told what it knows of the same thing.
+"""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from npecat_sim.fields.sdss_statistics import nearest_six_numbers
+from npecat_sim.model.prior import PSF_SIDE, CatalogPrior
+from npecat_sim.psf.sampled import SampledPsf
+from npecat_sim.psf.six_numbers import SixNumberPsf
 from npecat_sim.store.reader import Store
 from npecat_train.data.batch import TrainingBatch
 from npecat_train.data.cache import Streamed
@@ -35,10 +44,50 @@ def images_for(model: TileModel, store: Store) -> Iterator[TrainingBatch]:
     Raises
     ------
     NpecatError
-        If the store is not encoded as the model's training store was.
+        If the store is not encoded as the model's training store was, and not translated either.
+
+    Notes
+    -----
+    A network of six PSF numbers is given the typical ones of the FWHM of each PSF. It takes the
+    noise for that of a sky, masked pixels for empty ones, and pixels for those of SDSS.
     """
+    stream = batches(Streamed(store, model.device), BATCH_SIZE)
+    tells_all = "psf" in store.names
+    if model.settings.is_wide and not tells_all:
+        return _told_all(stream, store)
+    if tells_all and not model.settings.is_wide:
+        return map(_with_six_numbers, stream)
     model.settings.encoding.refuse_other(store)
-    return batches(Streamed(store, model.device), BATCH_SIZE)
+    return stream
+
+
+def _with_six_numbers(batch: TrainingBatch) -> TrainingBatch:
+    """Images of prior ``wide`` with PSFs of six numbers."""
+    assert batch.psf is not None
+    stamps = batch.psf.double().cpu().numpy()
+    numbers = [nearest_six_numbers(SampledPsf(stamp)).parameters for stamp in stamps]
+    return replace(batch, psf_parameters=torch.tensor(np.array(numbers), device=batch.psf.device))
+
+
+def _told_all(stream: Iterable[TrainingBatch], store: Store) -> Iterator[TrainingBatch]:
+    """Yield images of the paper's priors with all that a network of variant wide takes."""
+    prior = CatalogPrior.from_dict(store.settings.catalog_prior)
+    numbers = {
+        "pixel_scale": store.settings.pixel_scale_arcsec,
+        "density": prior.density,
+        "star_share": 1 - prior.galaxy_probability,
+        "noise_correlation": 1.0,
+        "faint_flux": prior.star_flux.loc + prior.star_flux.scale,
+    }
+    for batch in stream:
+        assert batch.psf_parameters is not None
+        parameters = batch.psf_parameters.cpu().numpy()
+        stamps = np.array([SixNumberPsf.of(one).stamp(PSF_SIDE) for one in parameters], np.float32)
+        told = {name: torch.full((len(batch),), number) for name, number in numbers.items()}
+        told["psf"] = torch.from_numpy(stamps)
+        told["mask"] = torch.zeros(batch.images.shape, dtype=torch.uint8)
+        device = batch.images.device
+        yield replace(batch, **{name: tensor.to(device) for name, tensor in told.items()})
 
 
 def store_posteriors(

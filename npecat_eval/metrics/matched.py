@@ -26,15 +26,20 @@ class MatchedCatalog:
         Predicted sources.
     match : Match
         Pairs of true sources and detections.
+    hidden : ndarray, optional
+        bool (truth,): sources that are in the match and in no metric by true magnitude.
     """
 
     n_images: int
     truth: dict[str, np.ndarray]
     detections: Detections
     match: Match
+    hidden: np.ndarray | None = None
 
     @classmethod
-    def of(cls, truth: Catalog, detections: Detections) -> Self:
+    def of(
+        cls, truth: Catalog, detections: Detections, *, hidden: np.ndarray | None = None
+    ) -> Self:
         """Match the detections of all images to the true sources.
 
         Parameters
@@ -43,6 +48,8 @@ class MatchedCatalog:
             True sources of all images.
         detections : Detections
             Predicted sources of the same images.
+        hidden : ndarray, optional
+            bool (source,), in the order of Catalog.flat.
 
         Returns
         -------
@@ -58,12 +65,13 @@ class MatchedCatalog:
             raise ValueError(f"detections lie in images outside [0, {n_images})")
         table = truth.flat()
         positions = Positions(table["image"], table["x"], table["y"])
-        return cls(n_images, table, detections, match(positions, detections))
+        return cls(n_images, table, detections, match(positions, detections), hidden)
 
     @cached_property
     def true_magnitude(self) -> np.ndarray:
-        """float64 (truth,): true r magnitude."""
-        return magnitude(self.truth["flux"])
+        """float64 (truth,): true r magnitude; NaN where a source is hidden."""
+        true = magnitude(self.truth["flux"])
+        return true if self.hidden is None else np.where(self.hidden, np.nan, true)
 
     @cached_property
     def estimated_magnitude(self) -> np.ndarray:

@@ -120,26 +120,30 @@ def flux_ratio_series(matched: MatchedCatalog, axes: list[Bins]) -> list[Series]
     return series
 
 
-def f1(series: list[Series]) -> Series:
-    """Compute the harmonic mean of the overall precision and recall, 2 P R / (P + R).
+def f1(series: list[Series], *, axis: str = NONE) -> Series:
+    """Compute the harmonic mean of precision and recall, 2 P R / (P + R).
 
-    It is not binned, because precision is binned by estimated and recall by true magnitude.
+    It is not binned by magnitude, because precision is binned by estimated and recall by true
+    magnitude.
 
     Parameters
     ----------
     series : list of Series
-        Metrics of one method, the overall precision and recall among them.
+        Metrics of one method, precision and recall along the axis among them.
+    axis : str, optional
+        Axis of both; by default they are those of all sources.
 
     Returns
     -------
     Series
     """
     precision, recall = [
-        next(s for s in series if s.label.metric == name and s.label.axis == NONE)
+        next(s for s in series if s.label.metric == name and s.label.axis == axis)
         for name in ("precision", "recall")
     ]
     p, r = precision.samples, recall.samples
-    return Series(Label("f1"), recall.low, recall.high, quotient(2 * p * r, p + r), recall.count)
+    label = Label("f1", axis=axis)
+    return Series(label, recall.low, recall.high, quotient(2 * p * r, p + r), recall.count)
 
 
 def _of_truth(

@@ -44,6 +44,9 @@ class Truth:
     ----------
     catalog : Catalog
         True sources of all images.
+    hidden : ndarray, optional
+        bool (source,), in the order of Catalog.flat: sources on masked pixels, which no method has
+        to find; none by default.
 
     Attributes
     ----------
@@ -53,6 +56,8 @@ class Truth:
         int (source,), in the order of Catalog.flat: index of the image of each source.
     magnitude, snr : ndarray
         float64 (source,): true r magnitude and SNR.
+    hidden : ndarray
+        bool (source,): whether the source is on a masked pixel.
     spans : dict of str to tuple of float
         Selection -> its range of r magnitude, see bins.selections.
     axes : list of Bins
@@ -64,19 +69,21 @@ class Truth:
         If no source is brighter than bins.MAGNITUDE_LIMIT.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, hidden: np.ndarray | None = None) -> None:
         self.catalog = catalog
         self.n_images = len(catalog.count)
         table = catalog.flat()
         self.image, self.magnitude = table["image"], magnitude(table["flux"])
         self.snr = table["snr"].astype(np.float64)
+        self.hidden = np.zeros(len(self.image), dtype=bool) if hidden is None else hidden
         bins = magnitude_bins(self.magnitude)
         self.spans = selections(bins)
         self.axes: list[Bins] = [bins, snr_bins(self.snr, self.magnitude)]
 
     def bound(self, flux_sigma: np.ndarray) -> Bound:
         """Return the physical bound, given the errors of bound.relative_flux_sigma, (source,)."""
-        return Bound(self.image, self.magnitude, self.snr, flux_sigma)
+        counted = np.where(self.hidden, np.nan, self.magnitude)
+        return Bound(self.image, counted, self.snr, flux_sigma)
 
 
 def predict_store(model: TileModel, store: Store, *, truth: Truth, label: str) -> Prediction:

@@ -90,15 +90,15 @@ def evaluate(
         (test_set, method, TRUTH, *row)
         for method, of_method in series.items()
         for one in of_method
-        for row in _rows(one)
+        for row in rows_of(one)
     ]
     if bound:
         for one in resample(bound.means(truth.axes, truth.n_images)):
-            rows += [(test_set, BOUND, TRUTH, *row) for row in _rows(one)]
+            rows += [(test_set, BOUND, TRUTH, *row) for row in rows_of(one)]
     for reference, method in combinations(series, 2):
         for one in differences(series[reference], series[method]):
-            rows += [(test_set, method, reference, *row) for row in _rows(one)]
-    return _table(rows)
+            rows += [(test_set, method, reference, *row) for row in rows_of(one)]
+    return table_of(rows)
 
 
 def method_series(truth: Truth, prediction: Prediction) -> list[Series]:
@@ -115,7 +115,7 @@ def method_series(truth: Truth, prediction: Prediction) -> list[Series]:
     -------
     list of Series
     """
-    matched = MatchedCatalog.of(truth.catalog, prediction.detections)
+    matched = MatchedCatalog.of(truth.catalog, prediction.detections, hidden=truth.hidden)
     means = measurement_means(matched, truth.axes)
     series = [*flux_ratio_series(matched, truth.axes), *separation_series(matched, truth.spans)]
     if prediction.catalog and prediction.tiles:
@@ -186,7 +186,7 @@ def differences(reference: Sequence[Series], method: Sequence[Series]) -> Iterat
             yield Series(one.label, one.low, one.high, samples, one.count)
 
 
-def _rows(series: Series) -> Iterator[tuple[Any, ...]]:
+def rows_of(series: Series) -> Iterator[tuple[Any, ...]]:
     """Yield the columns from ``metric`` on, one row per bin."""
     label: Label = series.label
     value, sigma = value_and_sigma(series.samples)
@@ -197,7 +197,7 @@ def _rows(series: Series) -> Iterator[tuple[Any, ...]]:
         yield label.metric, label.sources, label.selection, label.axis, *cells, unit, axis_unit
 
 
-def _table(rows: list[tuple[Any, ...]]) -> Table:
+def table_of(rows: list[tuple[Any, ...]]) -> Table:
     """Make a table of COLUMNS with descriptions."""
     table = Table()
     for (name, dtype, description), column in zip(COLUMNS, zip(*rows, strict=True), strict=True):

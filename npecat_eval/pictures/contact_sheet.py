@@ -16,6 +16,8 @@ SCALE_BAR = 10.0
 def contact_sheet(batch: Batch, path: Path) -> None:
     """Draw every image of a batch, captioned by its index and FWHM.
 
+    If all have the same pixel scale there is a scale bar.
+
     Parameters
     ----------
     batch : Batch
@@ -27,7 +29,8 @@ def contact_sheet(batch: Batch, path: Path) -> None:
     with matplotlib.rc_context(PRINT):
         for image, (axes, fwhm) in enumerate(zip(panels, batch.fwhm, strict=True)):
             axes.set_title(f"image {image}, FWHM {fwhm:.2f} arcsec", fontsize="small", pad=3)
-        _draw_scale_bar(panels[-1])
+        if batch.pixel_scale is None:
+            _draw_scale_bar(panels[-1])
     save_panels(figure, path)
 
 

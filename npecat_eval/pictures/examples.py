@@ -4,16 +4,22 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 
 from npecat_eval.catalog.detections import GALAXY_THRESHOLD, Detections
 from npecat_eval.pictures.image_panels import TYPE_COLOUR, draw_panels, mark_size, save_panels
+from npecat_eval.pictures.style import COLOURS
 from npecat_sim.store.reader import Batch
+
+MASK_TINT = ListedColormap([COLOURS[5]])
+"""Colour of masked pixels."""
 
 
 def example_figure(batch: Batch, detections: Detections, *, path: Path) -> None:
     """Draw the images of a batch with their true sources and detections.
 
     Open marks are true sources, crosses are predicted ones; stars and galaxies differ in colour.
+    Masked pixels are tinted.
 
     Parameters
     ----------
@@ -26,6 +32,9 @@ def example_figure(batch: Batch, detections: Detections, *, path: Path) -> None:
     """
     figure, panels = draw_panels(batch.images, batch.catalog)
     for row, axes in enumerate(panels):
+        if batch.mask is not None:
+            masked = np.ma.masked_equal(batch.mask[row], 0)
+            axes.imshow(masked, cmap=MASK_TINT, origin="lower", interpolation="nearest")
         _mark_detections(axes, detections, detections.image == row)
     save_panels(figure, path)
 

@@ -1,5 +1,6 @@
 """The residuals of test images: what is left when the sources that a method found are removed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -52,17 +53,21 @@ def residual_figure(batch: Batch, detections: Detections, *, path: Path) -> None
 
 
 def _chi(batch: Batch, row: int, detections: Detections) -> np.ndarray:
-    """float32 (y, x): the residual of one image over its noise."""
-    pixels = batch.images[row]
+    """float32 (y, x): the residual of one image over its noise; 0 where masked."""
+    pixels, found = batch.images[row], detections.of_image(row)
+    masked = np.zeros(pixels.shape, bool) if batch.mask is None else batch.mask[row] > 0
+    scale = PIXEL_SCALE if batch.pixel_scale is None else float(batch.pixel_scale[row])
+    if batch.psf is not None:  # its pixels lack the light beyond them, and psf_of adds it to them
+        found = replace(found, flux=found.flux * batch.psf[row].sum(dtype=np.float64))
     image = SurveyImage(
         name=f"image {row}",
         image=pixels,
         background=batch.backgrounds[row],
         electrons_per_nmgy=float(batch.electrons_per_nmgy[row]),
         psf=batch.psf_of(row),
-        flags=np.zeros(pixels.shape, np.uint8),
+        flags=masked.astype(np.uint8),
         wcs=None,
-        pixel_scale=PIXEL_SCALE,
+        pixel_scale=scale,
         origin={},
     )
-    return Reconstruction.of(image, detections.of_image(row)).chi
+    return np.where(masked, np.float32(0), Reconstruction.of(image, found).chi)

@@ -8,16 +8,20 @@ from typing import Any
 
 from astropy.table import Table
 
-from npecat_eval.baselines.cache import references
+from npecat_eval.baselines.cache import References, references
 from npecat_eval.baselines.sep import best_class_threshold
 from npecat_eval.metrics.bootstrap import N_RESAMPLES
+from npecat_eval.metrics.conditions import ImageConditions, by_condition
+from npecat_eval.metrics.depth import DEPTH, R22, AtOneDepth, depth_factors, is_of_one_depth
 from npecat_eval.metrics.predictions import Prediction, Truth, predict_store
 from npecat_eval.metrics.table import evaluate
 from npecat_eval.pictures.examples import example_figure
 from npecat_eval.pictures.residuals import residual_figure
-from npecat_eval.report import metric_figures, tables
+from npecat_eval.report import condition_figure, metric_figures, tables
 from npecat_eval.report.html import write_report
+from npecat_sim.errors import NpecatError
 from npecat_sim.io.file_set import replacing_set
+from npecat_sim.io.storage import replacing
 from npecat_sim.store.reader import Batch, Store
 from npecat_train.model import TileModel
 
@@ -42,15 +46,25 @@ class Evaluation:
         Method -> what it predicts, SEP first.
     examples : Batch
         The first images of the store.
+    conditions : Table or None
+        Of a store of prior ``wide``, the main metrics by what the images are like, see
+        metrics.conditions.by_condition.
     """
 
     table: Table
     settings: dict[str, Any]
     predictions: dict[str, Prediction]
     examples: Batch
+    conditions: Table | None = None
 
     def __str__(self) -> str:
         return tables.overall_text(self.table)
+
+    @property
+    def counted(self) -> str:
+        """Which sources count, for a reader."""
+        words = {R22: "sources of r < 22", DEPTH: "sources above ten sigma of their image"}
+        return words[self.settings["limit"]]
 
     def write(self, directory: Path | str) -> list[Path]:
         """Write tables, figures, examples and a report into a folder.
@@ -81,6 +95,11 @@ class Evaluation:
         """Write all files into a folder, one after the other."""
         written = tables.write(self.table, directory, settings=self.settings)
         drawn = metric_figures.draw(self.table, directory)
+        if self.conditions is not None:
+            written.append(directory / "conditions.ecsv")
+            with replacing(written[-1]) as partial:
+                tables.rounded(self.conditions).write(partial, format="ascii.ecsv", overwrite=True)
+            drawn += condition_figure.draw(self.conditions, directory)
         method = list(self.predictions)[-1]
         detections = self.predictions[method].detections
         examples, residuals = [directory / f"{n}_{method}.png" for n in ("examples", "residuals")]
@@ -89,6 +108,7 @@ class Evaluation:
         report = write_report(
             self.table,
             self.settings,
+            conditions=self.conditions,
             drawn=drawn,
             examples=examples,
             residuals=residuals,
@@ -105,6 +125,7 @@ def evaluate_store(
     name: str,
     cache: Path,
     workers: int,
+    limit: str | None = None,
 ) -> Evaluation:
     """Score models, SEP and the physical bound on a test store.
 
@@ -120,6 +141,9 @@ def evaluate_store(
         An .npz file in which SEP's measurements and the bound are kept for the next evaluation.
     workers : int
         Processes that make these.
+    limit : str, optional
+        One of metrics.depth.LIMITS; ``depth`` is for stores of prior ``wide``, and the default of
+        those that are not about as deep as SDSS.
 
     Returns
     -------
@@ -130,14 +154,29 @@ def evaluate_store(
     NpecatError
         If a model was trained on images with another encoding, or no source is bright enough.
     """
-    truth = Truth(store.catalog())
+    is_wide = "psf" in store.names
+    if limit == DEPTH and not is_wide:
+        raise NpecatError(
+            f"{store.path} is not of prior wide, so that all its images are about as deep; take "
+            f"limit {R22}",
+            parameters=("limit",),
+        )
+    known = references(store, cache, workers=workers)
+    conditions = ImageConditions.of(store) if is_wide else None
+    if conditions and not limit:
+        limit = R22 if is_of_one_depth(conditions.noise) else DEPTH
+    if conditions and limit == DEPTH:
+        factors = depth_factors(conditions.noise)
+        store = AtOneDepth(store.path, factors)
+        known = References(known.sep.times(factors), known.flux_sigma)
+    truth = Truth(store.catalog(), hidden=conditions.hidden if conditions else None)
     settings: dict[str, Any] = {
         "test_store": store.digest,
         "n_images": len(store),
+        "limit": limit or R22,
         "n_resamples": N_RESAMPLES,
         "versions": {package: version(package) for package in RECORDED},
     }
-    known = references(store, cache, workers=workers)
     threshold = best_class_threshold(known.sep, truth.catalog)
     settings["sep"] = {"class_threshold_mag": round(threshold, 4)}
     predictions = {"SEP": Prediction(known.sep.classify(threshold))}
@@ -149,4 +188,7 @@ def evaluate_store(
             **model.settings.to_json(),
         }
     table = evaluate(truth, predictions, bound=truth.bound(known.flux_sigma), test_set=name)
-    return Evaluation(table, settings, predictions, store.batch(slice(0, N_EXAMPLES)))
+    examples, by_image = store.batch(slice(0, N_EXAMPLES)), None
+    if conditions:
+        by_image = by_condition(truth, predictions, conditions.axes(), test_set=name)
+    return Evaluation(table, settings, predictions, examples, by_image)

@@ -8,6 +8,8 @@ from typing import Any
 
 from astropy.table import Table
 
+from npecat_eval.metrics.depth import DEPTH
+from npecat_eval.report import condition_figure
 from npecat_eval.report.metric_figures import FIGURES, figure_path
 from npecat_eval.report.wide_tables import WideTable, wide_tables
 from npecat_sim.io.storage import replacing
@@ -40,6 +42,13 @@ READING = (
 )
 """How to read the tables."""
 
+DEPTH_READING = (
+    " Fluxes are in a unit of each image's own, in which ten sigma of the noise under its PSF are "
+    "r = 22; so r &lt; 22 stands for the sources above that."
+)
+MASK_READING = " True sources on masked pixels need not be found."
+"""More of it for images of different depth, and of prior ``wide``."""
+
 EXAMPLES = (
     "Simulated test images. Open marks are true sources, crosses what {method} found; circles and "
     "plusses are stars, squares and diagonal crosses galaxies; small marks are fainter than r = 22."
@@ -56,6 +65,7 @@ def write_report(
     table: Table,
     settings: dict[str, Any],
     *,
+    conditions: Table | None = None,
     drawn: list[Path],
     examples: Path,
     residuals: Path,
@@ -70,6 +80,8 @@ def write_report(
         Metrics in the long form of metrics.table.evaluate.
     settings : dict
         See tables.write.
+    conditions : Table, optional
+        From metrics.conditions.by_condition.
     drawn : list of Path
         Figures in the directory, from metric_figures.draw.
     examples, residuals : Path
@@ -85,10 +97,13 @@ def write_report(
         The file.
     """
     test_set = str(table["test_set"][0])
+    reading = READING
+    if conditions is not None:
+        reading += MASK_READING + (DEPTH_READING if settings["limit"] == DEPTH else "")
     tables = wide_tables(table)
     parts = [
         f"<h1>Probabilistic catalogs of test set {escape(test_set)}</h1>",
-        f"<p>{settings['n_images']:,} images. {READING}</p>",
+        f"<p>{settings['n_images']:,} images. {reading}</p>",
         *(_table(wide) for wide in tables[:N_HEADLINE]),
         "<h2>Figures</h2>",
     ]
@@ -96,6 +111,10 @@ def write_report(
         path = figure_path(directory, kind, test_set=test_set, suffix="png")
         if path in drawn:
             parts.append(_figure(path, kind.caption))
+    if conditions is not None:
+        path = condition_figure.figure_path(directory, test_set, "png")
+        parts += ["<h2>By condition</h2>", _figure(path, condition_figure.CAPTION)]
+        tables = tables + condition_figure.condition_tables(conditions)
     parts += [
         "<h2>Examples</h2>",
         _figure(examples, EXAMPLES.format(method=method)),

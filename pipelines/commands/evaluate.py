@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from npecat_eval.metrics.depth import LIMITS
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.outputs import check_output_folder
 from npecat_sim.io.storage import Location
@@ -20,11 +21,22 @@ from .options import DATA_OPTION, FOLDER, RUNS_OPTION, STORAGE
 @click.command()
 @click.option("--test-prior", type=click.Choice(PRIORS), help="Score on DATA/PRIOR/test.zarr;")
 @click.option("--store", type=STORAGE, help="or on any store.")
+@click.option(
+    "--limit",
+    type=click.Choice(LIMITS),
+    show_default="depth for wide stores unless they are about as deep as SDSS, else r22",
+    help="Count sources of r < 22, or those above ten sigma of each image.",
+)
 @click.option("--results", type=FOLDER, default=Path("results"), help="Folder of the tables.")
 @DATA_OPTION
 @RUNS_OPTION
 def evaluate(
-    test_prior: str | None, store: Location | None, results: Path, data: Location, runs: Path
+    test_prior: str | None,
+    store: Location | None,
+    limit: str | None,
+    results: Path,
+    data: Location,
+    runs: Path,
 ) -> None:
     """Score every network of RUNS, SEP and the physical bound side by side on a test store."""
     if (test_prior is None) == (store is None):
@@ -35,9 +47,9 @@ def evaluate(
     models = {name: api.load(path) for name, path in networks_of(runs, data).items()}
     test = api.open_store(path)
     start = time.perf_counter()
-    evaluation = api.evaluate(test, models, name=name, results=results)
+    evaluation = api.evaluate(test, models, name=name, results=results, limit=limit)
     written = evaluation.write(results / name)
-    click.echo(f"{len(test):,} test images of {name}, sources of r < 22:\n")
+    click.echo(f"{len(test):,} test images of {name}, {evaluation.counted}:\n")
     click.echo(str(evaluation))
     for file in written:
         click.echo(f"  {file}")

@@ -115,7 +115,7 @@ def test_counts_of_images_are_found_calibrated():
 
 def test_expected_number_does_not_see_the_truth():
     posterior, batch = drawn("lognormal")
-    another = TrainingBatch(**{name: column.roll(1, 0) for name, column in vars(batch).items()})
+    another = TrainingBatch(**{name: column.roll(1, 0) for name, column in batch.tensors().items()})
     scores, others = [
         TileScores.of(posterior, of, spans=SPANS, first_image=0) for of in (batch, another)
     ]
