@@ -13,9 +13,18 @@ from torch import Tensor
 
 from npecat_sim.store.reader import Batch
 from npecat_train import checkpoint
-from npecat_train.data.batch import ObservedImages, TrainingBatch, training_batch
-from npecat_train.network.inputs import network_inputs
+from npecat_train.data.batch import (
+    CONDITIONS,
+    SIX_NUMBERS,
+    ObservedImages,
+    TrainingBatch,
+    training_batch,
+)
+from npecat_train.network.inputs import NetworkInputs, network_inputs
+from npecat_train.network.psf_autoencoder import N_ENCODER_TENSORS, PsfEncoder
+from npecat_train.network.psf_variants import tell_psf
 from npecat_train.network.tile_network import TILE_SIZE, TileNetwork
+from npecat_train.network.wide_inputs import wide_inputs
 from npecat_train.posterior.tile_catalog import TileCatalog, tile_catalog
 from npecat_train.posterior.tile_posterior import TilePosterior
 from npecat_train.settings import RunSettings
@@ -69,7 +78,8 @@ class TileModel:
         tensors, settings, _ = checkpoint.load(path)
         with checkpoint.fitting(path):
             n_blocks = settings.network.n_blocks
-            if len(tensors) != TENSORS_PER_BLOCK * n_blocks + 2:
+            n_others = 2 + N_ENCODER_TENSORS * settings.has_encoder
+            if len(tensors) != TENSORS_PER_BLOCK * n_blocks + n_others:
                 raise RuntimeError(f"{len(tensors)} tensors for {n_blocks} blocks")
             # On no device: settings that do not fit may ask for any amount of memory.
             with torch.device("meta"):
@@ -117,13 +127,18 @@ class TileModel:
         True
         """
         observed = training_batch(images) if isinstance(images, Batch) else images
+        return self.posterior_of(self.inputs(observed), in_float32=in_float32)
+
+    def inputs(self, observed: ObservedImages) -> NetworkInputs:
+        """Return what the network is given of some images, on its device."""
+        encoder = getattr(self.network, "psf_encoder", None)
         with torch.inference_mode():
-            return tile_posterior(
-                self.network,
-                observed.to(self.device),
-                settings=self.settings,
-                in_float32=in_float32,
-            )
+            return inputs_of(observed.to(self.device), self.settings, encoder=encoder)
+
+    def posterior_of(self, inputs: NetworkInputs, *, in_float32: bool = False) -> TilePosterior:
+        """Predict the posterior as ``posterior`` does, from what the network is given."""
+        with torch.inference_mode():
+            return posterior_of(self.network, inputs, settings=self.settings, in_float32=in_float32)
 
     def log_prob(self, batch: TrainingBatch | Batch) -> dict[str, Tensor]:
         """Evaluate the posterior at the true tile catalog of each image.
@@ -154,6 +169,46 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
 
 
+def inputs_of(
+    observed: ObservedImages, settings: RunSettings, *, encoder: PsfEncoder | None = None
+) -> NetworkInputs:
+    """Return what a network of some settings is given of some images.
+
+    Parameters
+    ----------
+    observed : ObservedImages
+        On any device.
+    settings : RunSettings
+        Of the network.
+    encoder : PsfEncoder, optional
+        That of the network, if it has one.
+
+    Raises
+    ------
+    NpecatError
+        If the images lack something that the network takes.
+    """
+    electrons = observed.electrons_per_nmgy
+    if settings.standardisation is None:
+        conditions = observed.need(CONDITIONS)
+        psf = tell_psf(conditions.pop("psf"), settings.variant, encoder)
+        return wide_inputs(
+            observed.images,
+            observed.backgrounds,
+            electrons_per_nmgy=electrons,
+            psf=psf,
+            **conditions,
+        )
+    return network_inputs(
+        observed.images,
+        observed.backgrounds,
+        electrons_per_nmgy=electrons,
+        **observed.need(SIX_NUMBERS),
+        standardisation=settings.standardisation,
+        use_psf=settings.use_psf,
+    )
+
+
 def tile_posterior(
     network: Callable[[Tensor, Tensor], Tensor],
     observed: ObservedImages,
@@ -178,15 +233,24 @@ def tile_posterior(
     -------
     TilePosterior
         Of shape (batch, tile row, tile column), float32 whatever the network computes in.
+
+    Raises
+    ------
+    NpecatError
+        If the images lack something that the network takes.
     """
-    inputs = network_inputs(
-        observed.images,
-        observed.backgrounds,
-        electrons_per_nmgy=observed.electrons_per_nmgy,
-        psf_parameters=observed.psf_parameters,
-        standardisation=settings.standardisation,
-        use_psf=settings.use_psf,
-    )
+    inputs = inputs_of(observed, settings, encoder=getattr(network, "psf_encoder", None))
+    return posterior_of(network, inputs, settings=settings, in_float32=in_float32)
+
+
+def posterior_of(
+    network: Callable[[Tensor, Tensor], Tensor],
+    inputs: NetworkInputs,
+    *,
+    settings: RunSettings,
+    in_float32: bool,
+) -> TilePosterior:
+    """Predict the posterior of every tile from what the network is given, see tile_posterior."""
     device = inputs.pixel_maps.device
     in_bfloat16 = has_bfloat16(device) and not in_float32
     with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16):

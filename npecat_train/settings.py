@@ -8,8 +8,11 @@ from typing import Any
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.plain import from_plain
+from npecat_train.network import inputs, psf_variants, wide_inputs
 from npecat_train.network.encoding import Encoding
-from npecat_train.network.inputs import N_PIXEL_MAPS, Standardisation, n_tile_maps
+from npecat_train.network.inputs import Standardisation
+from npecat_train.network.psf_autoencoder import PsfEncoder
+from npecat_train.network.symmetry import SCALAR, Channels
 from npecat_train.network.tile_network import NetworkSize, TileNetwork
 from npecat_train.posterior.tile_posterior import initial_outputs
 
@@ -19,8 +22,14 @@ FORMAT_VERSION = 4
 WITHOUT_DIGEST = 3
 """Version that differs in one thing: its checkpoints hold no digest. They are read, too."""
 
-VARIANTS = {"single_field": "one", "psf_unaware": "many", "psf_aware": "many"}
-"""Prior of the training store of each variant (section 7 of the paper)."""
+VARIANTS = {
+    "single_field": "one",
+    "psf_unaware": "many",
+    "psf_aware": "many",
+    **dict.fromkeys(psf_variants.NUMBERS_OF, "wide"),
+}
+"""Prior of the training store of each variant: those of the paper (section 7), one for any
+telescope, and those that differ from it in how they are told the PSF."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +44,9 @@ class RunSettings:
         Digest of the training store.
     encoding : Encoding
         How images, PSFs and tiles reach the network.
-    standardisation : Standardisation
-        Means and standard deviations of the network's inputs.
+    standardisation : Standardisation or None
+        Means and standard deviations of the network's inputs; None for a variant of prior wide,
+        whose inputs have fixed scales.
     network : NetworkSize
         Widths and depths.
     flux : str
@@ -57,6 +67,11 @@ class RunSettings:
         SHA-256 of the checkpoint whose weights the run begins with; None for fresh weights.
     first_digest : str or None
         Digest of the store that the run passes over before all epochs; None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If the standardisation does not belong to the variant.
     """
 
     variant: str
@@ -64,7 +79,7 @@ class RunSettings:
     first_digest: str | None = field(default=None, kw_only=True)
     store_digest: str
     encoding: Encoding
-    standardisation: Standardisation
+    standardisation: Standardisation | None
     network: NetworkSize
     flux: str
     epochs: int
@@ -74,18 +89,48 @@ class RunSettings:
     seed: int
     format_version: int = FORMAT_VERSION
 
+    def __post_init__(self) -> None:
+        if self.is_wide != (self.standardisation is None):
+            raise ValueError(f"standardisation does not belong to variant {self.variant}")
+
+    @property
+    def is_wide(self) -> bool:
+        """True if the network takes images of any telescope, as wide_inputs.py gives them."""
+        return VARIANTS.get(self.variant) == "wide"
+
+    @property
+    def has_encoder(self) -> bool:
+        """True if the network has an encoder of PSF images, which is trained before it."""
+        return self.variant == psf_variants.AUTOENCODER
+
     @property
     def use_psf(self) -> bool:
-        """True if the network sees the PSF parameters."""
+        """True if a network of the paper's variants sees the PSF parameters."""
         return self.variant == "psf_aware"
+
+    @property
+    def tile_maps(self) -> Channels:
+        """How the network's input maps at the tiles turn with the image."""
+        if self.is_wide:
+            return wide_inputs.TILE_MAPS + psf_variants.NUMBERS_OF[self.variant]
+        return SCALAR * inputs.n_tile_maps(self.use_psf)
+
+    @property
+    def reach(self) -> int:
+        """Distance from a tile to the farthest tile on which its posterior depends, tiles."""
+        if self.is_wide:
+            return self.network.reach + wide_inputs.FILTER_REACH
+        return max(self.network.reach, inputs.APERTURE_REACH)
 
     def build_network(self) -> TileNetwork:
         """Return a network of these settings with fresh weights."""
+        n_pixel_maps = wide_inputs.N_PIXEL_MAPS if self.is_wide else inputs.N_PIXEL_MAPS
         return TileNetwork(
-            N_PIXEL_MAPS,
-            n_tile_maps(self.use_psf),
+            n_pixel_maps,
+            self.tile_maps.to.shape[1],
             initial_outputs=initial_outputs(self.flux),
             size=self.network,
+            psf_encoder=PsfEncoder() if self.has_encoder else None,
         )
 
     def to_json(self) -> dict[str, Any]:

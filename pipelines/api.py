@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from npecat_train.model import TileModel
 
 
-def catalog(image: "SurveyImage", *, model: "TileModel | None" = None) -> "SurveyCatalog":
+def catalog(
+    image: "SurveyImage",
+    *,
+    model: "TileModel | None" = None,
+    density: float | None = None,
+    star_share: float | None = None,
+    faint_magnitude: float | None = None,
+) -> "SurveyCatalog":
     """The probabilistic catalog of a survey image.
 
     Parameters
@@ -27,6 +34,12 @@ def catalog(image: "SurveyImage", *, model: "TileModel | None" = None) -> "Surve
         From open_image or image_from_arrays.
     model : TileModel, optional
         A trained network; by default the one in the package.
+    density, star_share : float, optional
+        For a network of variant wide: sources per arcmin^2 down to the faintest one, and the share
+        of stars among them; by default both are found in the image.
+    faint_magnitude : float, optional
+        Magnitude of the faintest source; by default its flux is four times the noise under the
+        PSF.
 
     Returns
     -------
@@ -55,9 +68,11 @@ def catalog(image: "SurveyImage", *, model: "TileModel | None" = None) -> "Surve
     >>> np.round(found.table["x"].value).tolist()
     [20.0, 60.0]
     """
+    from npecat_eval.catalog.population import Given
     from npecat_eval.survey_catalog import catalog_survey_image
 
-    return catalog_survey_image(image, model or _shipped_model())
+    given = Given(density, star_share, faint_magnitude)
+    return catalog_survey_image(image, model or _shipped_model(), given)
 
 
 def load(path: Path | str | None = None) -> "TileModel":
@@ -138,7 +153,8 @@ def simulate(
     n_test: int | None = None,
     fields: Path | str | None = None,
     density: float | None = None,
-    psf_irregularity: float = 0.0,
+    psf_irregularity: float | None = None,
+    survey: Path | str | None = None,
     seed: int = 0,
     workers: int | None = None,
     threads_per_worker: int = 1,
@@ -154,18 +170,23 @@ def simulate(
 
     Parameters
     ----------
-    prior : {"one", "many", "held_out"}
-        Fields whose PSF, sky and detector the images have.
+    prior : {"one", "many", "held_out", "wide"}
+        Fields whose PSF, sky and detector the images have; ``wide`` is any telescope.
     n : int
         Number of training images.
     n_validation, n_test : int, optional
         Number of validation and test images; by default a seventh and a fifth of `n`.
     fields : Path, optional
-        A field library for priors ``many`` and ``held_out``.
+        A field library for priors ``many`` and ``held_out``; for ``wide`` a library of one's own
+        images, whose PSF, pixels, gain and noise are drawn, and the rest as the survey says.
     density : float, optional
-        Mean number of sources per pixel; by default the paper's 6.25e-4.
+        Mean number of sources per pixel; by default the paper's 6.25e-4. Not for ``wide``.
     psf_irregularity : float, optional
-        Largest rms departure of PSFs from the circular profile, as a share of the peak.
+        Largest rms departure of PSFs from the circular profile, as a share of the peak; by default
+        none. Not for ``wide``.
+    survey : Path or str, optional
+        For ``wide``: a survey file, or the name of one in the package such as ``decam``, to which
+        the telescopes are narrowed.
     seed : int, optional
         Seed of all random numbers.
     workers : int, optional
@@ -195,11 +216,13 @@ def simulate(
     from dask.system import CPU_COUNT
 
     from npecat_sim.errors import NpecatError
+    from npecat_sim.fields.table import FieldTable
     from npecat_sim.model.prior import PAPER_PRIOR
     from npecat_sim.model.streams import SPLITS
     from npecat_sim.simulation.cluster import Cluster
-    from npecat_sim.simulation.field_priors import prior_fields
+    from npecat_sim.simulation.field_priors import WIDE, prior_fields
     from npecat_sim.simulation.simulate import simulate as simulate_stores
+    from npecat_sim.wide.survey_file import load_survey
 
     defaults = (n, n // 7, n // 5)  # the paper's 210,000 + 30,000 images and 42,000 for tests
     given = (n, n_validation, n_test)
@@ -208,7 +231,22 @@ def simulate(
         for split, count, default in zip(SPLITS, given, defaults, strict=True)
     }
     library = None if fields is None else Path(fields)
-    table = replace(prior_fields(prior, library), irregularity=psf_irregularity)
+    table = prior_fields(prior, library)
+    told = {"density": density, "psf_irregularity": psf_irregularity}
+    alien = ["survey"] if survey and prior != WIDE else []
+    if prior == WIDE:
+        alien = [name for name, value in told.items() if value is not None]
+    if alien:
+        raise NpecatError(
+            f"prior {prior} takes no {alien[0]}; "
+            + ("give a survey file with it" if prior == WIDE else "take prior wide"),
+            parameters=(alien[0],),
+        )
+    allowed = load_survey(survey) if prior == WIDE else None
+    if isinstance(table, FieldTable):
+        table = replace(table, irregularity=psf_irregularity or 0.0)
+    elif allowed:
+        allowed = allowed.of_images(table, str(survey or library))
     if scheduler and scheduler_file:
         raise NpecatError(
             "scheduler and scheduler_file both name a cluster; give one",
@@ -229,6 +267,7 @@ def simulate(
         cluster=cluster,
         renderer=renderer,
         catalog_prior=PAPER_PRIOR if density is None else replace(PAPER_PRIOR, density=density),
+        survey=allowed,
         overwrite=overwrite,
     )
 
@@ -238,7 +277,7 @@ def train(
     *,
     data: "Location | str" = "data",
     runs: Path | str = "runs",
-    network: str = "default",
+    network: str | None = None,
     flux: str = "mixture",
     epochs: int | None = None,
     schedule: str = "cosine",
@@ -254,14 +293,15 @@ def train(
 
     Parameters
     ----------
-    variant : {"single_field", "psf_unaware", "psf_aware"}
-        The paper's networks.
+    variant : {"single_field", "psf_unaware", "psf_aware", "wide"}
+        The paper's networks, and one for any telescope; or one that differs from ``wide`` in how
+        it is told the PSF, see npecat_train.network.psf_variants.
     data : Path or str, optional
         Folder or ``s3://`` of ``PRIOR/train.zarr`` and so on.
     runs : Path, optional
         Folder of networks; this one is written to ``RUNS/VARIANT``.
-    network : {"default", "wide"}, optional
-        Size of the network.
+    network : {"default", "large", "ancestor"}, optional
+        Size of the network; ``large`` for variant ``wide`` and ``default`` for others by default.
     flux : {"mixture", "lognormal"}, optional
         Family of flux posteriors.
     epochs : int, optional
@@ -333,6 +373,7 @@ def evaluate(
     *,
     name: str | None = None,
     results: Path | str = "results",
+    limit: str | None = None,
 ) -> "Evaluation":
     """Score models, SEP and the physical bound side by side on a test store.
 
@@ -347,6 +388,10 @@ def evaluate(
     results : Path, optional
         SEP's measurements and the bound are kept in ``RESULTS/NAME`` for the next evaluation;
         give the same folder to Evaluation.write.
+    limit : {"r22", "depth"}, optional
+        Count sources of r < 22, or those above ten sigma of the noise under the PSF of each image,
+        which is for stores of prior ``wide`` and the default of those unless they are about as deep
+        as SDSS.
 
     Returns
     -------
@@ -382,7 +427,7 @@ def evaluate(
     test = store if isinstance(store, Store) else open_store(store)
     name = name or test_set_name(test.path)
     cache = Path(results) / name / "references.npz"
-    return evaluate_store(test, models, name=name, cache=cache, workers=CPU_COUNT)
+    return evaluate_store(test, models, name=name, cache=cache, workers=CPU_COUNT, limit=limit)
 
 
 def test_set_name(path: "Location") -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Store
-from npecat_train.data.batch import ARRAYS, TrainingBatch
+from npecat_train.data.batch import TrainingBatch, arrays_of
 from npecat_train.data.memory import free_bytes
 
 CACHES = ("auto", "gpu", "ram", "none")
@@ -175,7 +175,7 @@ def _empty(
 ) -> dict[str, Tensor]:
     """Make room for some images of a store."""
     room = {}
-    for name, path in ARRAYS.items():
+    for name, path in arrays_of(store).items():
         none = torch.from_numpy(store.array(path, slice(0, 0)))
         shape = (n_images, *none.shape[1:])
         room[name] = torch.empty(shape, dtype=none.dtype, device=device, pin_memory=pinned)
@@ -194,7 +194,7 @@ def _read(
     """Read all arrays of the chunks, several at a time, and pass each to ``put``."""
 
     def read(chunk: range) -> None:
-        for name, path in ARRAYS.items():
+        for name, path in arrays_of(store).items():
             put(chunk, name, store.array(path, slice(chunk.start, chunk.stop)))
 
     with ThreadPoolExecutor(READERS) as readers:

@@ -1,10 +1,11 @@
 """How images, PSFs and tiles reach a network: what a checkpoint and a store must share."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Contents
+from npecat_train.network import wide_inputs
 from npecat_train.network.inputs import APERTURES, STRETCHES
 from npecat_train.network.tile_network import TILE_SIZE
 
@@ -17,10 +18,10 @@ class Encoding:
     ----------
     image_unit : str
         Unit of the store's images.
-    pixel_scale_arcsec : float
-        Side of a pixel, arcsec.
+    pixel_scale_arcsec : float or None
+        Side of a pixel, arcsec; None if the network is told it with each image.
     psf : str
-        Names and order of the store's PSF parameters.
+        The store's description of its PSFs, such as the names and order of their parameters.
     tile_size : int
         Side of a tile, pixels.
     stretches, apertures : tuple
@@ -28,7 +29,7 @@ class Encoding:
     """
 
     image_unit: str
-    pixel_scale_arcsec: float
+    pixel_scale_arcsec: float | None
     psf: str
     tile_size: int = TILE_SIZE
     stretches: tuple[float, ...] = STRETCHES
@@ -37,10 +38,21 @@ class Encoding:
     @classmethod
     def of(cls, store: Contents) -> "Encoding":
         """Return the encoding in which this npecat gives a store to a network."""
+        tells_all = "psf" in store.names
         return cls(
             image_unit=store.about("images")["unit"],
-            pixel_scale_arcsec=store.settings.pixel_scale_arcsec,
-            psf=store.about("psf_parameters")["description"],
+            pixel_scale_arcsec=None if tells_all else store.settings.pixel_scale_arcsec,
+            psf=store.about("psf" if tells_all else "psf_parameters")["description"],
+        )._of_now()
+
+    def _of_now(self) -> "Encoding":
+        """The same with the tiles, stretches and apertures of this npecat."""
+        tells_all = self.pixel_scale_arcsec is None
+        return replace(
+            self,
+            tile_size=TILE_SIZE,
+            stretches=STRETCHES,
+            apertures=wide_inputs.APERTURES if tells_all else APERTURES,
         )
 
     def refuse_other(self, store: Contents) -> None:
@@ -55,8 +67,7 @@ class Encoding:
         where : Path
             The file that the encoding is from, for the error.
         """
-        here = Encoding(self.image_unit, self.pixel_scale_arcsec, self.psf)
-        self._refuse(here, f"{where} holds a network that this npecat cannot run")
+        self._refuse(self._of_now(), f"{where} holds a network that this npecat cannot run")
 
     def _refuse(self, other: "Encoding", problem: str) -> None:
         """Raise NpecatError, with every difference, if another encoding is not this one."""

@@ -103,11 +103,12 @@ class NetworkInputs:
     Parameters
     ----------
     pixel_maps : Tensor
-        float32 (batch, N_PIXEL_MAPS, y, x).
+        float32 (batch, n_pixel_maps, y, x).
     tile_maps : Tensor
         float32 (batch, n_tile_maps, tile row, tile column).
     aperture_flux : Tensor
-        float32 (batch, tile row, tile column), nanomaggies in the reference aperture of each tile.
+        float32 (batch, tile row, tile column), nanomaggies: the flux of which the network predicts
+        a multiple, from the reference aperture of each tile.
     """
 
     pixel_maps: Tensor
@@ -153,7 +154,7 @@ def network_inputs(
     pixel_maps = torch.stack([asinh(in_sigma / stretch) for stretch in STRETCHES], dim=1)
 
     sky = avg_pool2d(torch.log(backgrounds * electrons)[:, None], TILE_SIZE)
-    apertures = _aperture_fluxes(images, backgrounds / electrons)
+    apertures = aperture_fluxes(images, backgrounds / electrons, sides=APERTURES)
     maps = [(sky - standardisation.sky_mean) / standardisation.sky_std, torch.log(apertures)]
     if use_psf:
         moments = zip(standardisation.psf_mean, standardisation.psf_std, strict=True)
@@ -172,16 +173,27 @@ def asinh(values: Tensor) -> Tensor:
     return torch.log1p(size + rest).copysign(values)
 
 
-def _aperture_fluxes(images: Tensor, variance: Tensor) -> Tensor:
-    """Flux in each aperture of each tile, nanomaggies: (batch, aperture, tile row, tile column).
+def aperture_fluxes(images: Tensor, variance: Tensor, *, sides: tuple[int, ...]) -> Tensor:
+    """Return the flux in square apertures around each tile.
 
-    ``variance`` is that of the sky noise, shaped as the images. Where the flux is below its own
-    noise or negative, the value levels off smoothly and stays positive. At the image's edge an
-    aperture holds only what lies in the image.
+    Where the flux is below its own noise or negative, the value levels off smoothly and stays
+    positive. At the image's edge an aperture holds only what lies in the image.
+
+    Parameters
+    ----------
+    images, variance : Tensor
+        float32 (batch, y, x), flux per pixel and the variance of its sky noise.
+    sides : tuple of int
+        Odd sides of the apertures, tiles.
+
+    Returns
+    -------
+    Tensor
+        float32 (batch, aperture, tile row, tile column), in the unit of the images.
     """
     tiles = avg_pool2d(torch.stack([images, variance], dim=1), TILE_SIZE) * TILE_SIZE**2
     fluxes = []
-    for side in APERTURES:
+    for side in sides:
         total, noise = (avg_pool2d(tiles, side, 1, side // 2) * side**2).unbind(dim=1)
         fluxes.append((total + torch.sqrt(total**2 + 4 * noise)) / 2)
     return torch.stack(fluxes, dim=1)

@@ -96,7 +96,12 @@ VECTOR = Channels(
     np.array([np.abs(symmetry).argmax(axis=0) for symmetry in SYMMETRIES]),
     np.array([symmetry.sum(axis=0) for symmetry in SYMMETRIES]),
 )
-"""Two channels, the x and y of a direction; only for outputs, since no SiLU turns with them."""
+"""Two channels, the x and y of a direction; not inside, since no SiLU turns with them."""
+
+
+def signed(signs: Sequence[int]) -> Channels:
+    """Return one channel that each of SYMMETRIES multiplies by 1 or -1; not inside a network."""
+    return Channels(np.zeros((len(SYMMETRIES), 1), dtype=int), np.array(signs)[:, None])
 
 
 def channels(n: int) -> Channels:
@@ -117,12 +122,12 @@ class Symmetry:
     ----------
     network : TileNetwork
         The network in training, its weights in float32.
-    outputs : Channels
-        How the network's outputs turn.
+    outputs, tile_maps : Channels
+        How the network's outputs and its input maps at the tiles turn.
     """
 
-    def __init__(self, network: TileNetwork, outputs: Channels) -> None:
-        entries = _entries(network, outputs)
+    def __init__(self, network: TileNetwork, outputs: Channels, *, tile_maps: Channels) -> None:
+        entries = _entries(network, outputs, tile_maps)
         named = dict(network.named_parameters()) | dict(network.named_buffers())
         self.weights = list(network.parameters())
         self.tensors = [named[name] for name in entries]
@@ -165,13 +170,16 @@ class _Orbits:
     def __init__(self, entries: Sequence[Channels], device: torch.device) -> None:
         self.sizes = [one.to.shape[1] for one in entries]
         starts = np.cumsum([0, *self.sizes])
-        members, signs, orbits, sign = [], [], [], []
+        members, signs, orbits, sign, free = [], [], [], [], []
         n_orbits = 0
         for start, one in zip(starts, entries, strict=False):
             lowest = one.to.min(axis=0)
             first = np.flatnonzero(lowest == np.arange(len(lowest)))
             members.append(start + one.to[:, first])
             signs.append(one.sign[:, first])
+            # An entry that a symmetry takes to its own negative is zero.
+            opposed = (members[-1] == start + first) & (signs[-1] < 0)
+            free.append(~opposed.any(axis=0))
             orbits.append(n_orbits + np.searchsorted(first, lowest))
             sign.append(np.empty(one.to.shape[1]))
             sign[-1][one.to[:, first]] = one.sign[:, first]
@@ -184,6 +192,7 @@ class _Orbits:
         self.signs = joined(signs, torch.float32)
         self.orbit = joined(orbits, torch.int64)  # (entry,)
         self.sign = joined(sign, torch.float32)
+        self.free = joined(free, torch.float32)
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Set every entry to the mean of its orbit; a second time this changes no bit."""
@@ -192,8 +201,8 @@ class _Orbits:
         self._set(tensors, signed.mean(dim=0, dtype=torch.float64).float())
 
     def share(self, tensors: Sequence[Tensor]) -> None:
-        """Set every entry to the first of its orbit, which keeps its spread."""
-        self._set(tensors, self._flat(tensors).index_select(0, self.members[0]))
+        """Set every entry to the first of its orbit, which keeps its spread, or to zero."""
+        self._set(tensors, self._flat(tensors).index_select(0, self.members[0]) * self.free)
 
     def _flat(self, tensors: Sequence[Tensor]) -> Tensor:
         """All entries of the tensors in a row."""
@@ -213,7 +222,7 @@ def _in_memory_order(tensor: Tensor) -> Tensor:
     return tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor
 
 
-def _entries(network: TileNetwork, outputs: Channels) -> dict[str, Channels]:
+def _entries(network: TileNetwork, outputs: Channels, tile_maps: Channels) -> dict[str, Channels]:
     """How the entries of every weight and of batch norms' statistics turn, by name, flattened."""
     width = network.head.in_channels
     entries = {
@@ -231,7 +240,7 @@ def _entries(network: TileNetwork, outputs: Channels) -> dict[str, Channels]:
         elif name.endswith("join"):
             into = channels(n_in // 2) * 2
         elif name.endswith(("into", "past")):
-            into = channels(width) + SCALAR * (n_in - width)
+            into = channels(width) + (tile_maps if n_in > width else SCALAR * 0)
         entries[f"{name}.0.weight"] = _weight(out, into, convolution.kernel_size[0])
         for of_norm in ("weight", "bias", "running_mean", "running_var"):
             entries[f"{name}.1.{of_norm}"] = out

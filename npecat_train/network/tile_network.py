@@ -77,10 +77,12 @@ class NetworkSize:
 
 NETWORKS = {
     "default": NetworkSize((16,), (32, 32), 64, 32, (9, 10), (1, 2)),
-    "wide": NetworkSize((64,) * 6, (), 128, 192, (5, 5, 6), (1, 1, 1)),
+    "large": NetworkSize((16,), (48, 48), 128, 64, (9, 10), (1, 2)),
+    "ancestor": NetworkSize((64,) * 6, (), 128, 192, (5, 5, 6), (1, 1, 1)),
 }
-"""Networks of 48 blocks by name. ``wide`` has the proportions of the paper's ancestor: 7.3 million
-parameters and 6e9 multiply-adds an image, over half of them in six layers at full resolution."""
+"""Networks of 48 blocks by name. ``large``, with a million parameters, is for images of any
+telescope. ``ancestor`` has the proportions of the paper's ancestor: 7.3 million parameters and 6e9
+multiply-adds an image, over half of them in six layers at full resolution."""
 
 
 class ConvBlock(nn.Sequential):
@@ -203,6 +205,9 @@ class TileNetwork(nn.Module):
         Output of the untrained network at every tile.
     size : NetworkSize
         Widths and depths.
+    psf_encoder : Module, optional
+        Makes some of the input maps at the tiles of PSF images, for whoever makes these maps. It is
+        here so that its tensors go where the weights go; it has no parameters.
     """
 
     def __init__(
@@ -212,8 +217,10 @@ class TileNetwork(nn.Module):
         *,
         initial_outputs: tuple[float, ...],
         size: NetworkSize,
+        psf_encoder: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.psf_encoder = psf_encoder
         width = size.channels
         self.stem = _stem(n_pixel_maps, size)
         n_in = [width + n_tile_maps] + [width] * (len(size.bottlenecks) - 1)

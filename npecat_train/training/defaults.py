@@ -4,7 +4,7 @@ from npecat_sim.store.reader import Store
 from npecat_train.network.encoding import Encoding
 from npecat_train.network.inputs import measure_standardisation
 from npecat_train.network.tile_network import NETWORKS
-from npecat_train.settings import RunSettings
+from npecat_train.settings import VARIANTS, RunSettings
 from npecat_train.training.schedule import peak_rate
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256}
@@ -16,6 +16,10 @@ SHORT_RUN_BATCH_SIZE = 16
 EPOCHS = {"cpu": 3, "cuda": 50}
 """Passes over the paper's 210,000 images by type of device: about an hour on two CPU cores, and
 the paper's number."""
+
+LARGE = ("wide",)
+"""Variants whose network is ``large`` unless another is chosen; see docs/log.md, width
+of the network."""
 
 CROWDED_EPOCHS = 2
 """Number of those epochs whose place one pass over a store of 900,000 crowded images takes."""
@@ -33,10 +37,12 @@ def run_settings(
     flux: str = "mixture",
     schedule: str = "cosine",
     batch_size: int = BATCH_SIZES["cpu"],
-    network: str = "default",
+    network: str | None = None,
     first: Store | None = None,
 ) -> RunSettings:
-    """Return the settings of a run on a training store, whose statistics are measured here.
+    """Return the settings of a run on a training store.
+
+    The statistics of a store for one of the paper's variants are measured here.
 
     Parameters
     ----------
@@ -55,7 +61,7 @@ def run_settings(
     batch_size : int, optional
         Images of a step.
     network : str, optional
-        A key of tile_network.NETWORKS.
+        A key of tile_network.NETWORKS; by default that of the variant.
     first : Store, optional
         Crowded images, passed over before all epochs.
 
@@ -72,8 +78,8 @@ def run_settings(
         first_digest=first.digest if first else None,
         store_digest=store.digest,
         encoding=encoding,
-        standardisation=measure_standardisation(store),
-        network=NETWORKS[network],
+        standardisation=None if VARIANTS[variant] == "wide" else measure_standardisation(store),
+        network=NETWORKS[network or ("large" if variant in LARGE else "default")],
         flux=flux,
         epochs=epochs,
         batch_size=batch_size,

@@ -51,7 +51,7 @@ class TrainingJob:
         *,
         data: Location,
         runs: Path,
-        network: str = "default",
+        network: str | None = None,
         flux: str = "mixture",
         epochs: int | None = None,
         schedule: str = "cosine",

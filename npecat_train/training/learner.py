@@ -30,6 +30,9 @@ GRADIENT_NORM = 10.0
 """Maximum norm of the gradient, to which a longer one is cut: since predicted scales may be very
 small, one misplaced bright star gives a norm of 1e6."""
 
+EVEN_COUNT = 4.0
+"""Expected sources of an image of variant wide whose loss has weight 1; see emphasis."""
+
 MIN_COMPILED_STEPS = 5000
 """Minimum of a run's steps for which compiling pays; see docs/log.md, compiled steps."""
 
@@ -58,7 +61,8 @@ class Learner:
             network = settings.build_network().to(device)
         join_batch_norm(network, team)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.symmetry = Symmetry(self.network, output_channels(settings.flux))
+        outputs = output_channels(settings.flux)
+        self.symmetry = Symmetry(self.network, outputs, tile_maps=settings.tile_maps)
         self.symmetry.begin()
         self.optimisers = make_optimisers(self.network, settings.schedule)
         n, threads = 1, torch.get_num_threads()
@@ -158,9 +162,12 @@ class Learner:
                 call = self._whole_batch_networks[lane]
         else:
             part = batch
-        losses = self._losses(call, part).sum(dim=1) / len(batch)
+        own = self._own(part)
+        of_images = self._losses(call, own)
+        losses = of_images.sum(dim=1) / len(batch)
+        goal = of_images @ emphasis(own) / len(batch) if self.settings.is_wide else losses
         network.zero_grad(set_to_none=True)
-        (losses @ self._factor_weights).backward()
+        (goal @ self._factor_weights).backward()
         return losses.detach()
 
     @torch.inference_mode()
@@ -168,7 +175,8 @@ class Learner:
         """Losses of a lane's part of a batch, summed over its images: float64 (factor,)."""
         networks = self.lanes.networks
         part = batch.share(lane, len(networks))
-        return self._losses(networks[lane].eval(), part).sum(dim=1, dtype=torch.float64)
+        losses = self._losses(networks[lane].eval(), self._own(part))
+        return losses.sum(dim=1, dtype=torch.float64)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights and the optimisers' state, by name."""
@@ -196,12 +204,32 @@ class Learner:
         self.symmetry.check()
         load_tensors(self.optimisers, _under("optimiser.", tensors))
 
+    def _own(self, batch: TrainingBatch) -> TrainingBatch:
+        """The part of a batch that belongs to this process."""
+        return batch.share(self.team.rank, self.team.size)
+
     def _losses(self, network: Callable[[Tensor, Tensor], Tensor], batch: TrainingBatch) -> Tensor:
-        """Losses of this process's part of a batch: float32 (factor, image)."""
-        part = batch.share(self.team.rank, self.team.size)
-        posterior = tile_posterior(network, part, settings=self.settings)
-        losses = image_losses(posterior, part)
+        """Losses of the images of a batch by factor: float32 (factor, image)."""
+        posterior = tile_posterior(network, batch, settings=self.settings)
+        losses = image_losses(posterior, batch)
         return torch.stack([losses[name] for name in FACTORS])
+
+
+def emphasis(batch: TrainingBatch) -> Tensor:
+    """Weights of the images of a batch in the loss that training minimises: float32 (image,).
+
+    The loss of an image grows with its sources, whose number varies 400 times over prior wide.
+    Weights that fall with the root of the expected number let neither crowded nor sparse images
+    decide alone. They are functions of what the network is told, so that the optimum is the same.
+
+    Parameters
+    ----------
+    batch : TrainingBatch
+        Images of prior wide.
+    """
+    (density,) = batch.need(("density",)).values()
+    expected = density * batch.images[0].numel()
+    return torch.sqrt(2 * EVEN_COUNT / (expected + EVEN_COUNT)).float()
 
 
 def _compiled(network: nn.Module, n_lanes: int) -> Callable[[Tensor, Tensor], Tensor]:

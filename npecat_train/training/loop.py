@@ -1,4 +1,8 @@
-"""Train one variant on its stores; the same call resumes a run that was stopped."""
+"""Train one variant on its stores; the same call resumes a run that was stopped.
+
+An encoder of PSF images is trained before the first step, and again if the run is killed before its
+first checkpoint; it then has the same weights.
+"""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +14,7 @@ from npecat_sim.progress import progress
 from npecat_sim.store.reader import Store
 from npecat_train.data.cache import Images, Streamed, choose_home, open_images
 from npecat_train.data.loader import batches, n_batches
+from npecat_train.network.psf_autoencoder import N_STAMPS, PsfEncoder, fit_encoder
 from npecat_train.settings import RunSettings
 from npecat_train.training.distributed import ALONE, Team
 from npecat_train.training.fine_tune import load_start
@@ -90,6 +95,11 @@ def train(
             ) as advance,
             learner.working(),
         ):
+            encoder = learner.network.psf_encoder
+            if isinstance(encoder, PsfEncoder) and not (start or run.steps_done):
+                advance(0, "PSF autoencoder")
+                stamps = torch.from_numpy(train_store.array("psf", slice(0, N_STAMPS)))
+                fit_encoder(encoder, stamps, seed=settings.seed)
             while not run.is_finished:
                 shuffle = (settings.seed, run.state.epoch)
                 images = passes[run.state.epoch]

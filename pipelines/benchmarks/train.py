@@ -1,7 +1,7 @@
 """Speed and memory of training: ``python -m npecat.benchmarks.train``.
 
 It streams a store without training, then trains on it while it streams, compiled as a long run is.
-Then the default network and ``wide`` take turns on the same batch, so that other work of the
+Then the default network and ``ancestor`` take turns on the same batch, so that other work of the
 machine slows both alike. Both train compiled, some steps with moving batch norm and some with batch
 norm held, as in a run, and both predict as ``npecat catalog`` does.
 
@@ -31,7 +31,6 @@ from npecat_train.data.batch import TrainingBatch
 from npecat_train.data.cache import CPU, Images, Streamed
 from npecat_train.data.loader import batches
 from npecat_train.model import tile_posterior
-from npecat_train.network.tile_network import NETWORKS
 from npecat_train.settings import RunSettings
 from npecat_train.training.defaults import BATCH_SIZES, run_settings
 from npecat_train.training.distributed import joined
@@ -266,7 +265,7 @@ def bench_train(
         images = Streamed(store, device)
         settings = {
             n: run_settings("psf_aware", store, epochs=1, batch_size=size, network=n)
-            for n in NETWORKS
+            for n in ("default", "ancestor")
         }
         loader = loader_rate(images, size)
         learner = Learner(settings["default"], device, n_steps=MIN_COMPILED_STEPS)
@@ -285,9 +284,9 @@ def bench_train(
         }
         rates = rates_in_turn(learners, next(batches(images, BATCH_IN_TURN)), rounds=rounds)
         print(f"in turn, batches of {BATCH_IN_TURN}, images/s")
-        by_work = zip(("training", "inference"), rates["default"], rates["wide"], strict=True)
+        by_work = zip(("training", "inference"), rates["default"], rates["ancestor"], strict=True)
         for what, fast, wide in by_work:
-            print(f"{what:<14}{fast:,.1f}, wide {wide:,.2f}: {fast / wide:.1f} times")
+            print(f"{what:<14}{fast:,.1f}, ancestor {wide:,.2f}: {fast / wide:.1f} times")
 
 
 if __name__ == "__main__":

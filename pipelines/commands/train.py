@@ -34,8 +34,8 @@ N_CROWDED = 900_000
 @click.option(
     "--network",
     type=click.Choice(list(NETWORKS)),
-    default="default",
-    help="Size; wide is that of the paper's ancestor, 50 times the arithmetic.",
+    show_default="large for wide, else default",
+    help="Size; ancestor is that of the paper's, 50 times the arithmetic.",
 )
 @click.option(
     "--flux", type=click.Choice(list(FLUX)), default="mixture", help="Family of flux posteriors."
@@ -79,7 +79,7 @@ N_CROWDED = 900_000
 @RUNS_OPTION
 def train(
     variant: str,
-    network: str,
+    network: str | None,
     flux: str,
     epochs: int | None,
     schedule: str,
@@ -132,7 +132,8 @@ def naming_crowded_images(variant: str, first: Location | None) -> Iterator[None
     try:
         yield
     except StoreError as error:
-        if first is None or error.settings or error.path.parent != first / VARIANTS[variant]:
+        place = first / VARIANTS[variant] if first and VARIANTS[variant] != "wide" else None
+        if error.settings or error.path.parent != place:
             raise
         raise NpecatError(
             f"{error}; run: npecat simulate --prior {VARIANTS[variant]} --n {N_CROWDED} "

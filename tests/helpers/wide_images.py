@@ -5,6 +5,7 @@ import torch
 
 from npecat_sim.psf.parametric import ParametricPsf
 from npecat_train.data.batch import TrainingBatch
+from npecat_train.model import TileModel, inputs_of
 from npecat_train.network import wide_inputs
 from npecat_train.network.encoding import Encoding
 from npecat_train.network.tile_network import NETWORKS, NetworkSize
@@ -66,3 +67,20 @@ def wide_settings(size: NetworkSize = NETWORKS["default"]) -> RunSettings:
     """Settings of a run of variant wide."""
     encoding = Encoding("nanomaggy", None, "a test's", apertures=wide_inputs.APERTURES)
     return RunSettings("wide", "0" * 64, encoding, None, size, "mixture", 1, 32, "cosine", 1e-3, 0)
+
+
+def random_wide_model(seed: int = 0) -> TileModel:
+    """A small network of variant wide with random weights that gives a source in many tiles."""
+    settings = wide_settings(NetworkSize((4,), (4,), 8, 4, (1, 1), (1, 2)))
+    torch.manual_seed(seed)
+    network = settings.build_network()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # one batch tells how large features are
+    torch.nn.init.normal_(network.head.weight)
+    with torch.no_grad():
+        network.head.weight[0] *= 10
+        inputs = inputs_of(wide_batch(), settings)
+        logits = network(inputs.pixel_maps, inputs.tile_maps)[:, 0]
+        network.head.bias[0] -= logits.quantile(0.9)
+    return TileModel(network.for_inference(), settings)

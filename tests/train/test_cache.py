@@ -9,7 +9,9 @@ import torch
 
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Store
+from npecat_sim.wide.survey import Survey
 from npecat_train.data import cache, loader
+from npecat_train.data.batch import CONDITIONS, SIX_NUMBERS
 from npecat_train.data.cache import CPU, Resident, Streamed, bytes_of, choose_home
 from npecat_train.data.loader import batches
 from tests.helpers.stores import write_store
@@ -39,19 +41,39 @@ def store(tmp_path_factory):
     return Store(path)
 
 
-def test_kept_images_are_the_streamed_ones_in_the_same_order(store, monkeypatch):
+@pytest.fixture(scope="module")
+def wide_store(tmp_path_factory):
+    return Store(
+        write_store(
+            tmp_path_factory.mktemp("data"),
+            "train",
+            45,
+            "wide",
+            images_per_chunk=5,
+            survey=Survey(),
+        )
+    )
+
+
+@pytest.mark.parametrize("kind", ["store", "wide_store"])
+def test_kept_images_are_the_streamed_ones_in_the_same_order(kind, request, monkeypatch):
+    store = request.getfixturevalue(kind)
     monkeypatch.setattr(loader, "CHUNKS_PER_BUFFER", 3)
     kept, streamed = Resident(store, CPU, home=CPU), Streamed(store, CPU)
-    for epoch, first in ((0, 4), (1, 0), (2, 0)):
+    for epoch, first in ((0, 1), (1, 0), (2, 0)):
         pairs = zip(
             batches(kept, 16, shuffle=(0, epoch), first=first),
             batches(streamed, 16, shuffle=(0, epoch), first=first),
             strict=True,
         )
         for one, other in pairs:
-            for name, tensor in vars(one).items():
+            for name, tensor in one.tensors().items():
                 same = torch.equal(tensor.nan_to_num(-1), getattr(other, name).nan_to_num(-1))
                 assert same and tensor.dtype == getattr(other, name).dtype, name
+            assert one.tensors().keys() == other.tensors().keys()
+    assert {*CONDITIONS, *SIX_NUMBERS}.intersection(one.tensors()) == set(
+        SIX_NUMBERS if kind == "store" else CONDITIONS
+    )
 
 
 def test_kept_images_are_read_once(store, monkeypatch):
@@ -62,9 +84,11 @@ def test_kept_images_are_read_once(store, monkeypatch):
     assert sum(len(batch) for batch in batches(kept, 16, shuffle=(0, 0))) == 130
 
 
-def test_size_of_a_store(store):
+@pytest.mark.parametrize("kind", ["store", "wide_store"])
+def test_size_of_a_store(kind, request):
+    store = request.getfixturevalue(kind)
     (batch,) = batches(Streamed(store, CPU), 200)
-    assert bytes_of(store) == sum(tensor.nbytes for tensor in vars(batch).values())
+    assert bytes_of(store) == sum(tensor.nbytes for tensor in batch.tensors().values())
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from npecat_eval.catalog.store_catalog import images_for
 from npecat_sim.errors import NpecatError
 from npecat_sim.store.reader import Contents, Store
+from npecat_sim.wide.survey import Survey
 from npecat_train import checkpoint
 from npecat_train.model import TileModel
 from npecat_train.network.encoding import Encoding
@@ -71,3 +73,28 @@ def test_encoding_is_read_off_the_store(store):
     about.write_text(json.dumps(content))
     assert Encoding.of(Contents(store.path)).psf == "PSF in the order b, p0"
     about.write_bytes(before)
+
+
+def test_network_for_any_telescope_takes_stores_that_tell_all(store, tmp_path):
+    wide = Store(write_store(tmp_path, "test", 10, "wide", survey=Survey()))
+    settings = run_settings("wide", wide, epochs=1)
+    assert settings.to_json()["standardisation"] is None
+    torch.manual_seed(0)
+    network = settings.build_network()
+    torch.nn.init.normal_(network.head.weight)
+    checkpoint.save(tmp_path / "best", network.state_dict(), settings=settings, state={})
+    model = TileModel.load(tmp_path / "best")
+    assert model.settings == settings
+
+    (tensors,) = images_for(model, wide)
+    batch = wide.batch(slice(0, 10))
+    of_batch, of_tensors = [model.posterior(one).source.logit for one in (batch, tensors)]
+    torch.testing.assert_close(of_batch, of_tensors)
+    assert of_batch.std() > 0.01
+    assert all(value.isfinite().all() for value in model.log_prob(batch).values())
+
+    reason = "trained with pixel_scale_arcsec None, not 0.396; psf share of the flux .* apertures"
+    with pytest.raises(NpecatError, match=rf"test.zarr does not suit .*{reason}"):
+        settings.encoding.refuse_other(store)
+    with pytest.raises(NpecatError, match=r"trained with pixel_scale_arcsec 0\.396, not None"):
+        run_settings("psf_aware", store, epochs=1).encoding.refuse_other(wide)

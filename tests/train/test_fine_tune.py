@@ -164,7 +164,7 @@ def test_weights_that_do_not_suit_are_refused(stores, trained, tmp_path):
     for change, told in (
         ({"variant": "psf_unaware"}, "it has variant psf_aware, not psf_unaware$"),
         ({"flux": "lognormal"}, "it has flux mixture, not lognormal$"),
-        ({"network": defaults.NETWORKS["wide"]}, "it has network "),
+        ({"network": defaults.NETWORKS["ancestor"]}, "it has network "),
     ):
         with pytest.raises(NpecatError, match=told):
             starting_from(trained, replace(settings, **change))

@@ -114,7 +114,7 @@ def test_steps_on_a_gpu_never_wait(store, settings):
         strict=True,
     )
     for one, other in pairs:
-        for name, tensor in vars(one).items():
+        for name, tensor in one.tensors().items():
             assert tensor.is_cuda and torch.equal(tensor.cpu(), getattr(other, name).cpu()), name
     batch = next(batches(kept, 16))
     one = Learner(settings, gpu, n_steps=1000)

@@ -17,6 +17,7 @@ from npecat_train.training import defaults
 from npecat_train.training.fine_tune import load_start
 from npecat_train.training.learner import Learner
 from tests.helpers.stores import write_store
+from tests.helpers.wide_images import wide_batch, wide_settings
 
 SIZES = {
     "every kind of channels": NetworkSize((16,), (32, 32), 32, 32, (1, 2), (1, 2)),
@@ -30,15 +31,17 @@ def store(tmp_path_factory):
     return Store(write_store(tmp_path_factory.mktemp("data"), "train", 16, prior="many"))
 
 
-@pytest.fixture(scope="module")
-def batch(store):
-    return next(batches(Streamed(store, CPU), 16))
+@pytest.fixture(scope="module", params=["psf_aware", "wide"])
+def batch(request, store):
+    """Images with round PSFs, or with elliptical and lopsided ones that turn with them."""
+    return next(batches(Streamed(store, CPU), 16)) if request.param != "wide" else wide_batch(16)
 
 
 @pytest.fixture(params=SIZES)
 def learner(request, store, batch):
     """After some steps from a head that says something."""
-    settings = defaults.run_settings("psf_aware", store, epochs=1)
+    is_wide = batch.psf is not None
+    settings = wide_settings() if is_wide else defaults.run_settings("psf_aware", store, epochs=1)
     one = Learner(replace(settings, network=SIZES[request.param]), CPU, n_steps=9)
     generator = torch.Generator().manual_seed(0)
     torch.nn.init.normal_(one.network.head.weight, generator=generator)
@@ -91,6 +94,27 @@ def test_posterior_turns_with_the_image(learner, batch):
         there = maps(learner, batch.turned(turns, flip))
         for name, expected in turned(plain, turns, flip).items():
             torch.testing.assert_close(there[name], expected, rtol=1e-3, atol=1e-3, msg=name)
+
+
+def test_direction_of_the_psf_matters():
+    """Turned images with PSFs that stay are no turned posterior; fresh weights see directions."""
+    batch = wide_batch(16)
+    learner = Learner(replace(wide_settings(), network=SIZES["odd widths"]), CPU, n_steps=9)
+    for weight in (learner.network.body[0].into[0].weight, learner.network.body[0].past[0].weight):
+        on_psf = weight[:, learner.settings.network.channels :]
+        n_signs = learner.settings.tile_maps.sign.min(axis=0).tolist().count(-1)
+        assert n_signs == 8 and on_psf[:, -n_signs:].abs().max() > 1e-3
+    generator = torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(learner.network.head.weight, generator=generator)
+    learner.symmetry.average()
+    learner.network.eval()
+    there = batch.turned(1, False)
+    with_psf, without = [
+        maps(learner, one)["source"] for one in (there, replace(there, psf=batch.psf))
+    ]
+    expected = torch.rot90(maps(learner, batch)["source"], 1, dims=(-1, -2))
+    torch.testing.assert_close(with_psf, expected, rtol=1e-3, atol=1e-3)
+    assert (without - expected).abs().max() > 0.1
 
 
 def test_averaged_gradient_is_that_of_all_turned_copies(learner, batch, monkeypatch):

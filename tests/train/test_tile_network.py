@@ -32,7 +32,7 @@ def settings(variant="psf_aware", flux="lognormal", network="default") -> RunSet
     )
 
 
-@pytest.mark.parametrize(("name", "n_at_tiles"), [("default", 45), ("wide", 42)])
+@pytest.mark.parametrize(("name", "n_at_tiles"), [("default", 45), ("ancestor", 42)])
 def test_48_blocks_most_at_tile_resolution_and_a_last_convolution(name, n_at_tiles):
     network = settings(network=name).build_network()
     blocks = [module for module in network.modules() if isinstance(module, ConvBlock)]
@@ -47,7 +47,7 @@ def test_48_blocks_most_at_tile_resolution_and_a_last_convolution(name, n_at_til
 
 def test_wide_network_has_the_proportions_of_the_ancestor():
     """7.3 M parameters and 5.9 GMAC an image, 57 % of it in six full-resolution 5 x 5 layers."""
-    network = settings(network="wide").build_network().eval()
+    network = settings(network="ancestor").build_network().eval()
     n_parameters = sum(weights.numel() for weights in network.parameters())
     assert n_parameters == pytest.approx(7.3e6, rel=0.02)
     with FlopCounterMode(display=False) as counter:

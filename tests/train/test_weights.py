@@ -12,6 +12,7 @@ from safetensors.torch import save as to_bytes
 
 from npecat.experiments.export_weights import export_weights
 from npecat_eval.catalog.blocks import field_posterior
+from npecat_eval.catalog.observe import Observation
 from npecat_sim.errors import NpecatError
 from npecat_train import checkpoint
 from npecat_train.model import TileModel
@@ -55,7 +56,7 @@ def test_exported_weights_say_nearly_the_same(saved):
         assert torch.allclose(stored[name].to(tensor.dtype), tensor, rtol=2**-11, atol=1e-7)
     image = survey_image(80, 80)
     whole, small = [
-        field_posterior(TileModel.load(folder / name), image)
+        field_posterior(TileModel.load(folder / name), Observation(image, None))
         for name in (checkpoint.BEST, "small.safetensors")
     ]
     difference = (small.source.logit - whole.source.logit).abs().max()
@@ -64,7 +65,7 @@ def test_exported_weights_say_nearly_the_same(saved):
 
 def test_network_too_large_for_the_package_is_refused(saved):
     folder, _, settings = saved
-    wide = replace(settings, network=NETWORKS["wide"])
+    wide = replace(settings, network=NETWORKS["ancestor"])
     weights = wide.build_network().state_dict()
     checkpoint.save(folder / checkpoint.BEST, weights, settings=wide, state={})
     out = folder / "small.safetensors"
@@ -218,6 +219,8 @@ def spoilt(settings, place: str, value) -> dict:
         ("network", {}),
         ("flux", "gamma"),
         ("variant", "psf_unaware"),
+        ("variant", "wide"),
+        ("standardisation", None),
         ("standardisation.psf_mean", [0.0] * 5),
         ("standardisation.psf_std", [0.0] * 6),
         ("standardisation.psf_std", ["a"] * 6),
