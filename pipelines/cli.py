@@ -103,7 +103,7 @@ def simulate_command(error: StoreError) -> str:
     words = [f"npecat simulate --prior {known['prior']}", f"--n {counts['train']}"]
     words += [f"--n-validation {counts['validation']} --n-test {counts['test']}"]
     words += [f"--seed {known['seed']} --out {folder}"]
-    if known["fields"] == "library":
+    if known["fields"] in ("library", "images"):
         words.append("--fields LIBRARY")
     if known.get("survey", {}).get("name", "wide") != "wide":
         words.append("--survey FILE")

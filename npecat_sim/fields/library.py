@@ -115,6 +115,8 @@ def load_library(path: Path) -> FieldTable:
         raise NpecatError(f"{path}: there is no such field library; {REMAKE}")
     with open_fits(path, REMAKE) as hdus:
         header = hdus[0].header
+        if header.get("NPECAT") == "images":
+            raise NpecatError("it is a library of images, for prior wide")
         if header.get("NPECAT") != "fields":
             raise NpecatError("this is no field library")
         if header.get("FORMAT") == WITHOUT_CHECKSUMS:

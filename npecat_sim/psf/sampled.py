@@ -70,7 +70,9 @@ class SampledPsf(Psf):
 
     def scaled(self, factor: float) -> Self:
         """The PSF `factor` times as wide, with the response of the pixel."""
-        return replace(self, step=self.step * factor)
+        wider = replace(self, step=self.step * factor)
+        vars(wider)["fwhm"] = self.fwhm * factor  # to measure it takes as long as to draw an image
+        return wider
 
     def check(self, where: str) -> None:
         """Raise NpecatError, naming `where` and what is wrong, unless this is a PSF."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npecat_sim.errors import NpecatError, naming
+from npecat_sim.fields.images import Fields
 from npecat_sim.fields.table import FieldTable
 from npecat_sim.io.lock import locked
 from npecat_sim.io.storage import Location
@@ -127,7 +128,7 @@ def simulate_images(
     )
 
 
-def run_task(task: Task, fields: FieldTable) -> int:
+def run_task(task: Task, fields: Fields) -> int:
     """Make and write one chunk, unless it is finished, and return its number of images.
 
     Dask runs a task again when the worker that held its result dies; a finished chunk is kept.
@@ -145,7 +146,7 @@ def run_task(task: Task, fields: FieldTable) -> int:
     return len(task.images)
 
 
-def _batch(settings: StoreSettings, fields: FieldTable, indices: range) -> store.Batch:
+def _batch(settings: StoreSettings, fields: Fields, indices: range) -> store.Batch:
     """Some images of a store, of any prior."""
     draw = RENDERERS[settings.renderer]
     if settings.survey:
@@ -157,6 +158,7 @@ def _batch(settings: StoreSettings, fields: FieldTable, indices: range) -> store
             survey=Survey.from_plain(settings.survey),
             draw=draw,
         )
+    assert isinstance(fields, FieldTable)
     return simulate_images(
         fields,
         settings.seed,
@@ -167,7 +169,7 @@ def _batch(settings: StoreSettings, fields: FieldTable, indices: range) -> store
     )
 
 
-def run_tasks(tasks: Sequence[Task], fields: FieldTable) -> int:
+def run_tasks(tasks: Sequence[Task], fields: Fields) -> int:
     """Make and write chunks one after the other, and return their number of images.
 
     Raises
@@ -187,7 +189,7 @@ def simulate(
     folder: Location,
     prior: str,
     *,
-    fields: FieldTable,
+    fields: Fields,
     counts: Mapping[str, int],
     seed: int,
     cluster: Cluster,
@@ -206,8 +208,8 @@ def simulate(
         Folder of the stores ``train.zarr``, ``validation.zarr`` and ``test.zarr``.
     prior : str
         Name of the prior over fields, recorded in the settings.
-    fields : FieldTable
-        The fields of that prior; of prior ``wide``, those of prior ``many``.
+    fields : FieldTable or ImageTable
+        The fields of that prior; of prior ``wide``, those of prior ``many`` or one's own images.
     counts : mapping of str to int
         Split -> number of images.
     seed : int

@@ -3,7 +3,7 @@
 import numpy as np
 
 from npecat_sim.errors import naming
-from npecat_sim.fields.table import FieldTable
+from npecat_sim.fields.images import Fields
 from npecat_sim.model.catalog import COLUMNS, Catalog
 from npecat_sim.render import DEFAULT_RENDERER, RENDERERS, Renderer
 from npecat_sim.render.noise import noise_correlation
@@ -15,7 +15,7 @@ from npecat_sim.wide.survey import WIDE, Survey
 
 
 def simulate_wide(
-    fields: FieldTable,
+    fields: Fields,
     seed: int,
     *,
     split: str,
@@ -27,8 +27,8 @@ def simulate_wide(
 
     Parameters
     ----------
-    fields : FieldTable
-        SDSS's fields, for images and PSFs as of prior ``many``.
+    fields : FieldTable or ImageTable
+        SDSS's fields, for images and PSFs as of prior ``many``; or one's own images.
     seed : int
         Seed of all random numbers.
     split : str

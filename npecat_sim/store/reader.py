@@ -100,7 +100,8 @@ class Batch:
     def psf_of(self, image: int) -> Psf:
         """The PSF of one image of the batch."""
         if self.psf is not None:
-            return SampledPsf(self.psf[image].astype(np.float64))
+            stamp = self.psf[image].astype(np.float64)
+            return SampledPsf(stamp, flux=float(stamp.sum()))
         if self.psf_parameters is None:
             raise ValueError("a batch has a PSF image or six parameters of each image")
         return SixNumberPsf.of(self.psf_parameters[image])

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from typing import Any, Self
 
+from npecat_sim.fields.images import Fields
 from npecat_sim.fields.table import FieldTable
 from npecat_sim.io.plain import from_plain
 from npecat_sim.model.prior import IMAGE_SIZE, PAPER_PRIOR, CatalogPrior
@@ -37,7 +38,7 @@ class StoreSettings:
         The parameters of the catalog prior, see CatalogPrior.to_dict; of prior ``wide`` it has the
         greatest density.
     fields : str
-        Source of the fields, see FieldTable.
+        Source of the fields, see FieldTable and ImageTable.
     n_fields, n_sky_maps : int
         Number of fields that images are drawn from, and of those that have a sky map.
     fields_sha256 : str
@@ -70,7 +71,7 @@ class StoreSettings:
     @classmethod
     def of(
         cls,
-        table: FieldTable,
+        table: Fields,
         *,
         catalog_prior: CatalogPrior = PAPER_PRIOR,
         survey: dict[str, Any] | None = None,
@@ -80,7 +81,7 @@ class StoreSettings:
 
         Parameters
         ----------
-        table : FieldTable
+        table : FieldTable or ImageTable
             The fields; they give the settings about fields.
         catalog_prior : CatalogPrior, optional
             The prior over catalogs; that of the paper by default.
@@ -89,15 +90,16 @@ class StoreSettings:
         **settings
             All other settings, by name.
         """
+        of_sdss = table if isinstance(table, FieldTable) else None
         return cls(
             format_version=schema.WIDE_VERSION if survey else schema.FORMAT_VERSION,
             survey=survey or {},
             catalog_prior=catalog_prior.to_dict(),
             fields=table.source,
             n_fields=len(table),
-            n_sky_maps=len(table.sky_maps),
+            n_sky_maps=len(of_sdss.sky_maps) if of_sdss else 0,
             fields_sha256=table.digest,
-            psf_irregularity=table.irregularity,
+            psf_irregularity=of_sdss.irregularity if of_sdss else 0.0,
             **settings,
         )
 

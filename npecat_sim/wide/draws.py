@@ -4,17 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 
+from npecat_sim.fields.images import Fields, ImageTable
 from npecat_sim.fields.table import FieldTable
 from npecat_sim.model.prior import IMAGE_SIZE, PAPER_PRIOR, CatalogPrior
 from npecat_sim.model.streams import Purpose, stream
-from npecat_sim.psf.base import Psf
-from npecat_sim.psf.parametric import ParametricPsf
 from npecat_sim.units import PIXEL_SCALE, flux_of_magnitude
 from npecat_sim.wide.chance import gradient, half_plane, log_uniform, uniform
 from npecat_sim.wide.conditions import BrightStar, Conditions, regular_stamp
-from npecat_sim.wide.irregular import draw_irregularity
-from npecat_sim.wide.sections import MAX_DENSITY, SIX_NUMBERS, Artifacts
+from npecat_sim.wide.sections import MAX_DENSITY, Artifacts
 from npecat_sim.wide.survey import Survey
+from npecat_sim.wide.telescope import (
+    Level,
+    Telescope,
+    draw_image_of,
+    draw_level,
+    draw_telescope,
+)
 
 SDSS_SPREAD = 0.3
 """Standard deviation of the log of the density of images as of prior ``many``, so that a network is
@@ -25,9 +30,6 @@ SDSS_STAR_SPREAD = 0.1
 
 SDSS_FLAWED = 0.3
 """Share of them that have cosmic rays, bad pixels and saturation; prior ``many`` has none."""
-
-BETA_STEP = 0.1
-"""Steps of the exponent of Moffat profiles: finer ones change a PSF by less than its noise."""
 
 STEP = (1.2, 2.5)
 """Ratio of the noise on both sides of an edge: 1.4 to 6 times the exposures."""
@@ -48,7 +50,7 @@ the wings of a PSF is a few per cent (King 1971, PASP 83, 199; Sandin 2014, A&A 
 
 
 def draw_conditions(
-    survey: Survey, fields: FieldTable, seed: int, *, split: str, index: int
+    survey: Survey, fields: Fields, seed: int, *, split: str, index: int
 ) -> Conditions:
     """Draw the conditions of an image.
 
@@ -56,8 +58,9 @@ def draw_conditions(
     ----------
     survey : Survey
         What may be drawn.
-    fields : FieldTable
-        SDSS's fields, for images and PSFs as of prior ``many``.
+    fields : FieldTable or ImageTable
+        SDSS's fields, for images and PSFs as of prior ``many``; or one's own images, whose PSF,
+        pixels, gain and noise are drawn instead of those of the survey.
     seed : int
         Seed of the store.
     split : str
@@ -71,10 +74,27 @@ def draw_conditions(
         They depend on nothing else.
     """
     generator = stream(seed, split, index=index, purpose=Purpose.CONDITIONS)
+    if isinstance(fields, ImageTable):
+        return _of_images(survey, fields, generator)
     if generator.random() < survey.sdss_share:
         return _as_many(survey, fields, generator)
     kernels = stream(seed, split, index=index, purpose=Purpose.PSF_KERNEL)
-    return _of_survey(survey, fields, generator, kernels)
+    telescope = draw_telescope(survey, fields, generator, kernels=kernels)
+    prior = _population(survey, survey.catalog_prior, telescope.pixel_scale, generator)
+    level = draw_level(survey, telescope, generator)
+    return _conditions(survey, prior, telescope, level, generator)
+
+
+def _of_images(survey: Survey, images: ImageTable, generator: np.random.Generator) -> Conditions:
+    """Conditions as of one's own images, with sources and defects that the survey allows."""
+    telescope, level = draw_image_of(images, survey, generator)
+    laws = survey.catalog_prior
+    if survey.sources.faint_magnitude is None:
+        stamp, noise = telescope.stamp, np.sqrt(level.sky) / level.electrons_per_nmgy
+        under_psf = float(noise / np.sqrt(np.sum(stamp**2)))
+        laws = survey.catalog_prior_to(under_psf / log_uniform(survey.sky.depth, generator))
+    prior = _population(survey, laws, telescope.pixel_scale, generator)
+    return _conditions(survey, prior, telescope, level, generator)
 
 
 def _as_many(survey: Survey, fields: FieldTable, generator: np.random.Generator) -> Conditions:
@@ -114,53 +134,53 @@ NO_ARTIFACTS = Artifacts((0.0, 0.0), (0.0, 0.0), 0.0, 0.0, 0.0, 0.0)
 """Rates of an image without defects."""
 
 
-def _of_survey(
-    survey: Survey,
-    fields: FieldTable,
-    generator: np.random.Generator,
-    kernels: np.random.Generator,
-) -> Conditions:
-    """Conditions that the survey allows."""
-    scale = log_uniform(survey.pixel_scale, generator)
-    width = log_uniform(survey.width(scale), generator)
-    psf = _psf(survey, fields, width, generator)
-    stamp, irregularity = regular_stamp(psf), None
-    if generator.random() < survey.psf.irregular and survey.psf.irregularity:
-        largest = survey.psf.irregularity
-        stamp, irregularity = draw_irregularity(
-            psf, stamp, width=width, largest=largest, generator=kernels
-        )
+def _population(
+    survey: Survey, laws: CatalogPrior, pixel_scale: float, generator: np.random.Generator
+) -> CatalogPrior:
+    """Laws of flux and size with a density and a star share that the survey allows."""
     only_stars = generator.random() < survey.sources.only_stars
     stars = uniform(survey.sources.star_share, generator)
-    prior = replace(
-        survey.catalog_prior,
-        density=log_uniform(survey.density(scale), generator),
+    return replace(
+        laws,
+        density=log_uniform(survey.density(pixel_scale), generator),
         galaxy_probability=0.0 if only_stars else 1 - stars,
     )
-    sky, read, electrons, gain = _noise(survey, stamp, scale, generator)
+
+
+def _conditions(
+    survey: Survey,
+    prior: CatalogPrior,
+    telescope: Telescope,
+    level: Level,
+    generator: np.random.Generator,
+) -> Conditions:
+    """Conditions of a telescope, with errors and defects that the survey allows."""
+    sky, electrons = level.sky, level.electrons_per_nmgy
     slope = gradient(generator) * uniform(survey.sky.slope, generator)
-    variance = sky * (1 + slope) + read**2
+    variance = sky * (1 + slope) + level.read_noise**2
     if generator.random() < survey.sky.steps:
         ratio = log_uniform(STEP, generator)
         variance = np.where(half_plane(generator, IMAGE_SIZE / 2), variance * ratio**2, variance)
-    sigma = np.sqrt(sky + read**2) / electrons
+    sigma = np.sqrt(sky + level.read_noise**2) / electrons
     error = survey.sky.error * sigma * generator.standard_normal(2)
     sky_error = error[0] + error[1] * gradient(generator)
     correlated = generator.random() < survey.sky.correlated
     correlation = log_uniform(survey.sky.correlation, generator)
+    if level.correlation is not None:
+        correlated, correlation = True, level.correlation
     bright = generator.random() < survey.artifacts.bright_stars
-    star = _bright_star(survey.faint_flux, generator)
+    star = _bright_star(prior, generator)
     if survey.detector.saturation:
-        saturation = log_uniform(survey.detector.saturation, generator) * gain
+        saturation = log_uniform(survey.detector.saturation, generator) * level.gain
     else:
         saturates = generator.random() < survey.artifacts.saturated or bright
-        saturation = sky + _saturation(prior, electrons * float(stamp.max()), generator)
+        saturation = sky + _saturation(prior, electrons * float(telescope.stamp.max()), generator)
         saturation = saturation if saturates else np.inf
     return Conditions(
-        psf=psf,
-        irregularity=irregularity,
-        stamp=stamp,
-        pixel_scale=scale,
+        psf=telescope.psf,
+        irregularity=telescope.irregularity,
+        stamp=telescope.stamp,
+        pixel_scale=telescope.pixel_scale,
         catalog_prior=prior,
         electrons_per_nmgy=electrons,
         variance=variance,
@@ -173,56 +193,18 @@ def _of_survey(
     )
 
 
-def _psf(survey: Survey, fields: FieldTable, width: float, generator: np.random.Generator) -> Psf:
-    """A PSF whose light, before it meets the pixels, has this FWHM (pixels)."""
-    names, shares = list(survey.psf.profile), np.array(list(survey.psf.profile.values()))
-    place = np.searchsorted(shares.cumsum() / shares.sum(), generator.random(), side="right")
-    profile = names[place]
-    if profile == SIX_NUMBERS:
-        of_field = fields.psf_of(int(generator.integers(len(fields))))
-        return of_field.scaled(width / of_field.fwhm)
-    ellipticity = uniform(survey.psf.ellipticity, generator)
-    turn = 2 * np.pi * generator.random()  # twice the position angle
-    beta = round(uniform(survey.psf.beta, generator) / BETA_STEP) * BETA_STEP
-    return ParametricPsf(
-        profile,
-        width,
-        g1=float(ellipticity * np.cos(turn)),
-        g2=float(ellipticity * np.sin(turn)),
-        beta=float(beta),
-    )
-
-
-def _noise(
-    survey: Survey, stamp: np.ndarray, pixel_scale: float, generator: np.random.Generator
-) -> tuple[float, float, float, float]:
-    """Sky and read noise in electrons per pixel, electrons per nanomaggy, electrons per count."""
-    detector = survey.detector
-    read = log_uniform(detector.read_noise, generator)
-    if detector.zero_point and detector.gain and survey.sky.brightness:
-        gain = log_uniform(detector.gain, generator)
-        electrons = gain / flux_of_magnitude(uniform(detector.zero_point, generator))
-        brightness = flux_of_magnitude(uniform(survey.sky.brightness, generator))
-        return brightness * pixel_scale**2 * electrons, read, electrons, gain
-    sky = log_uniform(survey.sky.electrons, generator)
-    under_psf = log_uniform(survey.sky.depth, generator) * survey.faint_flux
-    effective_pixels = 1 / np.sum(stamp**2)
-    electrons = float(np.sqrt((sky + read**2) * effective_pixels)) / under_psf
-    return sky, read, electrons, 1.0
-
-
 def _saturation(prior: CatalogPrior, peak: float, generator: np.random.Generator) -> float:
     """Electrons, without the sky, above which a pixel is saturated; peak: that of one nanomaggy."""
     faint_flux = prior.star_flux.loc + prior.star_flux.scale
     return log_uniform(SATURATING, generator) * faint_flux * peak
 
 
-def _bright_star(faint_flux: float, generator: np.random.Generator) -> BrightStar:
-    """A very bright star near an image whose faintest source has this flux (nanomaggies)."""
+def _bright_star(prior: CatalogPrior, generator: np.random.Generator) -> BrightStar:
+    """A very bright star in or near an image with this prior."""
     reach = BRIGHT_REACH * generator.random()
     x, y = generator.uniform(-0.5 - reach, IMAGE_SIZE - 0.5 + reach, size=2)
     paper = PAPER_PRIOR.star_flux
     flux = float(flux_of_magnitude(generator.uniform(*BRIGHT_MAGNITUDES)))
-    flux *= faint_flux / (paper.loc + paper.scale)
+    flux *= (prior.star_flux.loc + prior.star_flux.scale) / (paper.loc + paper.scale)
     share = generator.uniform(*HALO_SHARE)
     return BrightStar(float(x), float(y), flux * (1 - share), flux * share)

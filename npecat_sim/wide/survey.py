@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 
 from npecat_sim.errors import NpecatError
+from npecat_sim.fields.images import ImageTable
 from npecat_sim.io.plain import from_plain
 from npecat_sim.model.prior import CatalogPrior
 from npecat_sim.psf.base import SIGMA_TO_FWHM
@@ -57,11 +58,27 @@ class Survey:
     @cached_property
     def catalog_prior(self) -> CatalogPrior:
         """The laws of flux and size, at the greatest density."""
+        magnitude_told = self.sources.faint_magnitude
+        law = self.sources.star_flux
+        faintest = law.loc + law.scale
+        return self.catalog_prior_to(
+            faintest if magnitude_told is None else float(flux_of_magnitude(magnitude_told))
+        )
+
+    def catalog_prior_to(self, faint_flux: float) -> CatalogPrior:
+        """The laws of flux and size, at the greatest density.
+
+        Parameters
+        ----------
+        faint_flux : float
+            Flux of the faintest star, nanomaggies: the laws of flux are scaled to it.
+
+        Returns
+        -------
+        CatalogPrior
+        """
         law = self.sources
-        factor = 1.0
-        if law.faint_magnitude is not None:
-            faintest = law.star_flux.loc + law.star_flux.scale
-            factor = float(flux_of_magnitude(law.faint_magnitude)) / faintest
+        factor = faint_flux / (law.star_flux.loc + law.star_flux.scale)
         star, galaxy = [
             replace(one, loc=one.loc * factor, scale=one.scale * factor)
             for one in (law.star_flux, law.galaxy_flux)
@@ -132,12 +149,46 @@ class Survey:
                     f"{self.psf.fwhm[0]:g} to {self.psf.fwhm[1]:g} arcsec is "
                     f"{self.psf.width[0]:g} to {self.psf.width[1]:g} pixels wide; give others"
                 )
+        self._check_density(where)
+        self._check_depth(where)
+
+    def of_images(self, images: ImageTable, where: str) -> Self:
+        """The survey for the telescope of one's own images, which tell the pixels as well.
+
+        Parameters
+        ----------
+        images : ImageTable
+            The images.
+        where : str
+            The file that they are from, for the message.
+
+        Returns
+        -------
+        Survey
+            No image of it is as of prior ``many``.
+
+        Raises
+        ------
+        NpecatError
+            If its sources are too dense for the pixels, or too faint or too bright for the noise,
+            of an image.
+        """
+        pixels = float(images.pixel_scale.min()), float(images.pixel_scale.max())
+        survey = replace(self, pixel_scale=pixels, sdss_share=0.0)
+        survey._check_density(where)
+        if self.sources.faint_magnitude is not None:
+            for row, name in enumerate(images.name):
+                white = images.noise_under_psf(row) / float(images.correlation[row])
+                survey._refuse_depth(white, f"{where}, {name}", "")
+        return survey
+
+    def _check_density(self, where: str) -> None:
+        """Raise NpecatError if there may be more sources a pixel than MAX_DENSITY."""
         if self.catalog_prior.density > MAX_DENSITY:
             raise NpecatError(
                 f"{where}: [sources] per_arcmin2 makes {self.catalog_prior.density:.2g} sources a "
                 f"pixel; give at most {MAX_DENSITY / (max(self.pixel_scale) / 60) ** 2:.3g}"
             )
-        self._check_depth(where)
 
     def _check_depth(self, where: str) -> None:
         """Raise NpecatError if the faintest source is far outside DEPTHS in a typical image."""
@@ -151,13 +202,16 @@ class Survey:
         # Effective pixels of a Gaussian, and one for the response of the pixel.
         pixels = 4 * np.pi * (width / SIGMA_TO_FWHM) ** 2 + 1
         noise = float(np.sqrt((sky + read**2) * pixels)) / per_nmgy
+        self._refuse_depth(noise, where, ", or mend zero_point, gain or brightness")
+
+    def _refuse_depth(self, noise: float, where: str, other: str) -> None:
+        """Raise NpecatError if the faintest source is far outside DEPTHS of a noise (nmgy)."""
         depth = noise / self.faint_flux
         if not DEPTHS[0] < depth < DEPTHS[1]:
             bright, faint = [magnitude(noise / limit) for limit in DEPTHS]
             raise NpecatError(
                 f"{where}: the faintest source has {1 / depth:.2g} sigma of the noise under the "
-                f"PSF; give [sources] faint_magnitude from {bright:.1f} to {faint:.1f}, or mend "
-                "zero_point, gain or brightness"
+                f"PSF; give [sources] faint_magnitude from {bright:.1f} to {faint:.1f}{other}"
             )
 
 

@@ -1,11 +1,19 @@
 """``npecat fields``: download survey fields, import them into a library, show and describe it."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 from matplotlib.figure import Figure
 
+from npecat_sim.errors import NpecatError
+from npecat_sim.fields.image_library import (
+    is_image_library,
+    load_image_library,
+    save_image_library,
+)
+from npecat_sim.fields.images import Fields
 from npecat_sim.fields.library import load_library, save_library
 from npecat_sim.fields.sdss_statistics import (
     default_fields,
@@ -16,10 +24,22 @@ from npecat_sim.fields.sdss_statistics import (
 from npecat_sim.fields.table import FieldTable
 from npecat_sim.io.outputs import check_output_folder, check_outputs
 from npecat_sim.io.storage import replacing
+from npecat_sim.surveys.image_fields import import_images
 from npecat_sim.surveys.sdss.download import ARCHIVE, RERUN, download_fields
 from npecat_sim.surveys.sdss.fields import import_fields
 
-from .options import FILE, FOLDER
+from .image_libraries import draw_images, image_summary
+from .options import FILE, FOLDER, IMAGE_OPTIONS, READER_OPTIONS
+
+PHOTOFIELD = "photoField-"
+"""Begin of the name of a file of SDSS that tells the PSFs of many fields."""
+
+
+def reader_options(command: Any) -> Any:
+    """Add the options with which images are read to a command, but not the argument IMAGE."""
+    for option in reversed(IMAGE_OPTIONS[1:]):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -52,28 +72,61 @@ def download(
 
 
 @fields.command("import")
-@click.argument("paths", nargs=-1, required=True, type=FILE)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", "library", required=True, type=FILE, help="Library to write.")
-def import_(paths: tuple[Path, ...], library: Path) -> None:
-    """Make a field library of SDSS's photoField-*.fits files and, if given, frame-r-* files."""
-    check_outputs({"output": library}, _named(paths))
-    table = import_fields(paths)
-    save_library(table, library)
-    click.echo(f"{library}: {len(table):,} fields, {len(table.sky_maps):,} with a sky map")
-    click.echo(summary(table))
+@reader_options
+def import_(paths: tuple[Path, ...], library: Path, **reading: Any) -> None:
+    """Make a library of your own images, or of SDSS's fields, to simulate under.
+
+    PATHS are images that npecat catalog reads, or folders of them: PSF, sky, gain and noise of each
+    are measured, and prior wide draws from them. With photoField-*.fits files of SDSS among them,
+    and frame-r-* files if given, it is a field library for priors many and held_out.
+    """
+    told = {f"--{name}": path for name, path in reading.items() if isinstance(path, Path)}
+    check_outputs({"output": library}, {**_named(paths), **told})
+    table: Fields
+    if any(path.name.startswith(PHOTOFIELD) for path in paths):
+        _refuse(reading)
+        table = import_fields(paths)
+        save_library(table, library)
+        click.echo(f"{library}: {len(table):,} fields, {len(table.sky_maps):,} with a sky map")
+        click.echo(summary(table))
+        return
+    table = import_images(paths, **reading)
+    save_image_library(table, library)
+    click.echo(f"{library}: {len(table):,} image{'s' if len(table) > 1 else ''}")
+    click.echo(image_summary(table))
+
+
+def _refuse(reading: dict[str, Any]) -> None:
+    """Raise NpecatError for an option of images, which photoField files do not have."""
+    for name in READER_OPTIONS:
+        if reading[name] not in (None, False):
+            raise NpecatError(
+                f"{name} is for images, not for {PHOTOFIELD}* files of SDSS", parameters=(name,)
+            )
 
 
 @fields.command()
 @click.argument("library", required=False, type=FILE)
 @click.option("-o", "--output", "figure_path", type=FILE, help="PNG; default: beside the library.")
 def show(library: Path | None, figure_path: Path | None) -> None:
-    """Summarise a library, by default the fields of prior many, and draw its FWHM and sky."""
+    """Summarise a library, by default the fields of prior many, and draw its FWHM and sky.
+
+    Of a library of images, ellipticity and depth are told as well.
+    """
     figure_path = figure_path or (library or Path("fields")).with_suffix(".png")
     check_outputs({"output": figure_path}, {"LIBRARY": library})
-    table = load_library(library) if library else default_fields()
-    click.echo(summary(table))
+    if library and library.is_file() and is_image_library(library):
+        images = load_image_library(library)
+        click.echo(image_summary(images))
+        figure = draw_images(images)
+    else:
+        table = load_library(library) if library else default_fields()
+        click.echo(summary(table))
+        figure = draw(table)
     with replacing(figure_path) as partial:
-        draw(table).savefig(partial, format="png", dpi=150)
+        figure.savefig(partial, format="png", dpi=150)
     click.echo(f"figure: {figure_path}")
 
 

@@ -24,7 +24,11 @@ from .options import STORAGE
 @click.option("--n", type=click.IntRange(min=0), required=True, help="Training images.")
 @click.option("--n-validation", type=click.IntRange(min=0), help="Default: a seventh of --n.")
 @click.option("--n-test", type=click.IntRange(min=0), help="Default: a fifth of --n.")
-@click.option("--fields", type=click.Path(path_type=Path), help="Field library for many, held_out.")
+@click.option(
+    "--fields",
+    type=click.Path(path_type=Path),
+    help="Library of SDSS's fields for many, held_out; of one's own images for wide.",
+)
 @click.option(
     "--density",
     type=click.FloatRange(0, MAX_DENSITY, min_open=True),
@@ -105,6 +109,8 @@ def simulate(
     over = "1 field" if n_fields == 1 else f"{n_fields:,} fields"
     if settings[0].survey:
         over = f"survey {settings[0].survey['name']}"
+    if settings[0].fields == "images":
+        over += f" as seen in {n_fields:,} image{'s' if n_fields > 1 else ''}"
     click.echo(f"{n_images:,} images over {over} in {seconds:.1f} s")
     for path, one in zip(paths, settings, strict=True):
         click.echo(f"  {path}  {one.n_images:,} images  {size_on_disk(path) / 1e6:.1f} MB")

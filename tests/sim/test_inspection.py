@@ -94,7 +94,7 @@ def test_a_shallow_strip_has_its_own_noise():
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_the_light_of_a_crowd_is_no_noise(seed, caplog):
+def test_the_light_of_a_crowd_is_no_noise(seed):
     image = opened(noisy(field(1.5e-2, seed), seed))
     assert image.findings.noise == pytest.approx(SIGMA, rel=0.05)
     assert image.findings.noise_ratio == pytest.approx(1, rel=0.05)
@@ -102,8 +102,7 @@ def test_the_light_of_a_crowd_is_no_noise(seed, caplog):
     assert (image.flags & int(PixelFlag.CROWDED) != 0).mean() > 0.9
     assert np.isnan(image.findings.noise_under_psf)
     assert "too crowded to measure it under the PSF" in image.findings.page()
-    (warning,) = image.findings.warnings
-    assert "the flag CROWDED" in warning and warning in caplog.text
+    assert not image.findings.warnings
     left = opened(noisy(field(1.5e-2, seed), seed) - SKY + SIGMA, sky=SKY)
     assert "is left" in left.findings.warnings[0]  # no sky is seen that it could be refused for
 

@@ -339,4 +339,4 @@ def test_the_scale_of_pixels_is_told_or_taken_for_that_of_sdss(tmp_path, caplog)
         assert opened(path).psf.fwhm == pytest.approx(1.4 / 0.396)
     assert "pixels are taken to measure 0.396 arcsec" in caplog.text
     assert "pixel_scale is -1" in refused(path, pixel_scale=-1.0)
-    assert "pixels measure 5 arcsec" in refused(path, pixel_scale=5.0)
+    assert "pixels measure 25 arcsec" in refused(path, pixel_scale=25.0)

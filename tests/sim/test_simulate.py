@@ -165,7 +165,7 @@ def test_finished_store_is_left_alone(tmp_path):
         (["--prior", "many", "--n", "10", "--survey", "sdss"], "prior many takes no survey"),
         (["--prior", "wide", "--n", "10", "--density", "1e-3"], "prior wide takes no density"),
         (["--prior", "wide", "--n", "10", "--survey", "no.toml"], "no.toml: No such file"),
-        (["--prior", "wide", "--n", "10", "--fields", "lib.fits"], "takes no field library"),
+        (["--prior", "wide", "--n", "10", "--fields", "lib.fits"], "no such library of images"),
     ],
 )
 def test_bad_options_end_in_one_line(tmp_path, monkeypatch, options, message):
