@@ -17,6 +17,7 @@ from scipy.spatial import KDTree
 
 from npecat_eval.catalog.footprint import write_mask
 from npecat_eval.catalog.formats import write_table
+from npecat_eval.catalog.population import NOTHING_GIVEN, Given
 from npecat_eval.survey_catalog import SurveyCatalog, catalog_survey_image
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
 from npecat_sim.surveys.inspection.inspect import NoSkyError
@@ -98,6 +99,7 @@ def catalog_in_panels(
     n_draws: int,
     seed: int,
     told: Callable[[str], None],
+    given: Given = NOTHING_GIVEN,
 ) -> PaneledCatalog:
     """Catalog an image of any size.
 
@@ -115,6 +117,8 @@ def catalog_in_panels(
         Seed of the draws.
     told : callable
         It is called with a line of progress after each panel.
+    given : Given, optional
+        What is known of the sources, for a network of variant wide.
 
     Returns
     -------
@@ -139,7 +143,7 @@ def catalog_in_panels(
             min(top + MARGIN, height),
         )
         try:
-            found = catalog_survey_image(open_part(_cut(seen)), model)
+            found = catalog_survey_image(open_part(_cut(seen)), model, given)
         except NoSkyError:
             continue
         part = _Part.of(found, box, n_draws=n_draws, seed=seed + number)
@@ -217,6 +221,9 @@ def _joined(parts: list[_Part], flags: np.ndarray, header: fits.Header) -> Panel
     missed = vstack([part.missed for part in parts], metadata_conflicts="silent")
     n_bright = sum(part.n_bright for part in parts)
     rows = rows[kept]
+    for name in ("DENSITY", "STARSHR"):
+        if name in rows.meta:
+            rows.meta[name] = float(np.mean([part.rows.meta[name] for part in parts]))
     rows.meta |= {"NBRIGHT": n_bright, "NMISSED": len(missed), "PANELS": len(parts)}
     return PaneledCatalog(rows, missed, n_bright, drawn, flags, header)
 

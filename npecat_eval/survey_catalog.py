@@ -16,6 +16,8 @@ from npecat_eval.catalog.bright import BrightSources
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.footprint import write_mask
 from npecat_eval.catalog.formats import write_table
+from npecat_eval.catalog.observe import as_used
+from npecat_eval.catalog.population import NOTHING_GIVEN, Given
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_eval.catalog.reading import ImageReading
 from npecat_eval.catalog.samples import CatalogDraws, sorted_by_draw
@@ -27,6 +29,7 @@ from npecat_eval.catalog.table import (
     provenance,
     saturated_table,
 )
+from npecat_eval.catalog.trust import judged
 from npecat_sim.surveys.image import SurveyImage
 from npecat_train.model import TileModel
 
@@ -227,7 +230,9 @@ def _shown(rows: Table) -> QTable:
     return table
 
 
-def catalog_survey_image(image: SurveyImage, model: TileModel) -> SurveyCatalog:
+def catalog_survey_image(
+    image: SurveyImage, model: TileModel, given: Given = NOTHING_GIVEN
+) -> SurveyCatalog:
     """Make the probabilistic catalog of a survey image.
 
     Parameters
@@ -236,12 +241,23 @@ def catalog_survey_image(image: SurveyImage, model: TileModel) -> SurveyCatalog:
         See npecat.open_image and npecat.image_from_arrays.
     model : TileModel
         See npecat.load.
+    given : Given, optional
+        What is known of the sources, for a network of variant wide.
 
     Returns
     -------
     SurveyCatalog
+
+    Raises
+    ------
+    NpecatError
+        If the network cannot read the image, or takes nothing of what is given.
     """
+    image = as_used(image, is_wide=model.settings.is_wide)
     saturated = SaturatedStars.of(image)
     image = with_halos(image, saturated)
-    reading = ImageReading.of(image, model)
-    return SurveyCatalog(image, reading, saturated, provenance(image, model))
+    reading = ImageReading.of(image, model, given)
+    image = judged(image, reading.population)
+    return SurveyCatalog(
+        image, reading, saturated, provenance(image, model, population=reading.population)
+    )

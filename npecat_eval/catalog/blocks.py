@@ -5,31 +5,38 @@ blocks. Each block is read with a margin on every side, as wide as the region th
 a tile depends on, so that the cuts do not change any tile. At the end of the image there is no
 margin, as in training images. The network computes in float32, so that a catalog does not depend
 on the number format in which the machine multiplies fastest.
+
+Where the PSF varies, what the network is given of a block is put together from small patches, each
+with its own PSF.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
 
-from npecat_sim.fields.sdss_statistics import nearest_six_numbers
-from npecat_sim.surveys.image import SurveyImage
-from npecat_train.data.batch import ObservedImages
+from npecat_eval.catalog.observe import Observation
 from npecat_train.model import TileModel
-from npecat_train.network.inputs import APERTURE_REACH
+from npecat_train.network.inputs import NetworkInputs
 from npecat_train.network.tile_network import TILE_SIZE
+from npecat_train.network.wide_inputs import FILTER_REACH
 from npecat_train.posterior.distributions import concatenate
 from npecat_train.posterior.tile_posterior import TilePosterior
 
 BLOCK_TILES = 512
 """Tiles along each side of a block without its margin: 2048 pixels, the width of an SDSS frame."""
 
+PATCH_TILES = 64
+"""Tiles along each side of a patch, without its margin, in which a PSF that varies is taken for
+constant: 256 pixels. From its middle to a corner a PSF of DECam (PSFEx) or SDSS (psField) changes
+by 1 % of its norm, and by 4 % at most."""
+
 
 def field_posterior(
     model: TileModel,
-    image: SurveyImage,
+    observed: Observation,
     *,
     block_tiles: int = BLOCK_TILES,
 ) -> TilePosterior:
@@ -39,8 +46,8 @@ def field_posterior(
     ----------
     model : TileModel
         Network that predicts the posterior, on any device.
-    image : SurveyImage
-        Of any size.
+    observed : Observation
+        An image of any size, with what the network is told of it.
     block_tiles : int, optional
         Tiles along each side of a block without its margin.
 
@@ -50,37 +57,65 @@ def field_posterior(
         (1, tile row, tile column), float32, on the CPU. Where the side of the image is no multiple
         of the tile size, the last row or column of tiles is padded.
     """
-    pixels = to_whole_tiles(image.image)
-    sky = to_whole_tiles(image.background, mode="edge")
-    device = model.device
-    electrons, psf = [
-        torch.tensor(np.array([values]), dtype=torch.float32, device=device)
-        for values in (image.electrons_per_nmgy, nearest_six_numbers(image.psf).parameters)
-    ]
-    margin = tile_margin(model)
+    n_rows, n_columns = observed.n_tiles
+    reach = model.settings.reach
 
     def strip(rows: Block) -> Iterator[TilePosterior]:
-        for columns in blocks(pixels.shape[1] // TILE_SIZE, block_tiles, margin=margin):
-            seen = rows.pixels, columns.pixels
-            cut, cut_sky = [
-                torch.from_numpy(array[seen])[None].to(device) for array in (pixels, sky)
-            ]
-            observed = ObservedImages(cut, cut_sky, electrons, psf)
-            posterior = model.posterior(observed, in_float32=True)
+        for columns in blocks(n_columns, block_tiles, margin=reach):
+            inputs = _inputs(model, observed, rows.pixels, columns.pixels)
+            posterior = model.posterior_of(inputs, in_float32=True)
             yield posterior[:, rows.own, columns.own].map(torch.Tensor.cpu)
 
     return concatenate(
         [
             concatenate(list(strip(rows)), axis=2)
-            for rows in blocks(pixels.shape[0] // TILE_SIZE, block_tiles, margin=margin)
+            for rows in blocks(n_rows, block_tiles, margin=reach)
         ],
         axis=1,
     )
 
 
-def tile_margin(model: TileModel) -> int:
-    """Distance from a tile to the farthest tile whose pixels its posterior depends on, tiles."""
-    return max(model.settings.network.reach, APERTURE_REACH)
+def _inputs(model: TileModel, observed: Observation, rows: slice, columns: slice) -> NetworkInputs:
+    """What a network is given of some pixels of an image."""
+    if observed.has_one_psf:
+        return model.inputs(observed.part(rows, columns))
+    across = list(_patches(columns))
+    strips = []
+    for down in _patches(rows):
+        parts = [
+            _cropped(model.inputs(observed.part(down.pixels, one.pixels)), down.own, one.own)
+            for one in across
+        ]
+        strips.append(_joined(parts, axis=-1))
+    return _joined(strips, axis=-2)
+
+
+def _patches(pixels: slice) -> Iterator["Block"]:
+    """Cut a part of one axis into patches, each with all that its filters see in the part."""
+    n_tiles = (pixels.stop - pixels.start) // TILE_SIZE
+    for one in blocks(n_tiles, PATCH_TILES, margin=FILTER_REACH):
+        seen = slice(one.pixels.start + pixels.start, one.pixels.stop + pixels.start)
+        yield Block(seen, one.own)
+
+
+def _cropped(inputs: NetworkInputs, rows: slice, columns: slice) -> NetworkInputs:
+    """Some tiles of what a network is given."""
+    y, x = [slice(TILE_SIZE * one.start, TILE_SIZE * one.stop) for one in (rows, columns)]
+    return NetworkInputs(
+        inputs.pixel_maps[..., y, x],
+        inputs.tile_maps[..., rows, columns],
+        inputs.aperture_flux[..., rows, columns],
+    )
+
+
+def _joined(parts: list[NetworkInputs], *, axis: int) -> NetworkInputs:
+    """Parts side by side."""
+    return NetworkInputs(
+        *(
+            torch.cat([getattr(part, field.name) for part in parts], dim=axis)
+            for field in fields(NetworkInputs)
+        )
+    )
 
 
 def to_whole_tiles(array: np.ndarray, **how: Any) -> np.ndarray:

@@ -19,9 +19,13 @@ from npecat_eval.catalog.decode import (
     join,
     places,
 )
+from npecat_eval.catalog.density import find_population
+from npecat_eval.catalog.observe import Observation, as_used
+from npecat_eval.catalog.population import NOTHING_GIVEN, Given, Population
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_eval.catalog.samples import CatalogDraws, draw_catalogs, sorted_by_draw
 from npecat_eval.catalog.second_look import SecondLook
+from npecat_eval.catalog.trust import refuse
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
 from npecat_train.model import TileModel
 from npecat_train.posterior.tile_posterior import TilePosterior
@@ -46,15 +50,20 @@ class ImageReading:
         Bright sources that SEP sees.
     look : SecondLook or None
         Sources that the tiles missed and a second look found; None if nothing was missed.
+    population : Population or None
+        What a network of variant wide was told of the sources; None for the paper's networks.
     """
 
     tiles: TilePosterior
     joined: JoinedTiles
     bright: BrightSources
     look: SecondLook | None = None
+    population: Population | None = None
 
     @classmethod
-    def of(cls, image: SurveyImage, model: TileModel) -> "ImageReading":
+    def of(
+        cls, image: SurveyImage, model: TileModel, given: Given = NOTHING_GIVEN
+    ) -> "ImageReading":
         """Compute the posterior of a survey image of any size, without sources that have no data.
 
         Parameters
@@ -63,12 +72,25 @@ class ImageReading:
             Image with its sky, PSF and pixel flags.
         model : TileModel
             Network that predicts the posterior.
+        given : Given, optional
+            What is known of the sources, for a network of variant wide.
 
         Returns
         -------
         ImageReading
+
+        Raises
+        ------
+        NpecatError
+            If the network cannot read the image, see trust.refuse, or takes nothing of what is
+            given.
         """
-        tiles = field_posterior(model, image)
+        given.check(model.settings)
+        refuse(image, model.settings)
+        image = as_used(image, is_wide=model.settings.is_wide)
+        population = find_population(image, model, given) if model.settings.is_wide else None
+        observed = Observation(image, population)
+        tiles = field_posterior(model, observed)
         joined = join(tiles)
         has_data = _has_data(tiles, image)
         n_lost = int((joined.located[~has_data] > DETECTION_THRESHOLD).sum())
@@ -78,10 +100,13 @@ class ImageReading:
             p.where(has_data, 0.0) for p in (joined.probability, joined.located)
         ]
         joined = replace(joined, probability=probability, located=located)
-        first = cls(tiles, joined, BrightSources.of(image))
+        bright = BrightSources.of(image)
+        if population is not None:  # networks of variant wide know cosmic rays, which SEP lists
+            bright = bright.as_wide_as_the_psf(image)
+        first = cls(tiles, joined, bright, population=population)
         rows = first.catalog().detections
         missed = first.bright.without(rows.x, rows.y, fwhm=image.psf.fwhm)
-        look = SecondLook.at(missed.x, missed.y, image=image, model=model)
+        look = SecondLook.at(missed.x, missed.y, observed=observed, model=model)
         return first._with(look) if look else first
 
     def _with(self, look: SecondLook) -> "ImageReading":

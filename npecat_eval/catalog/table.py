@@ -9,6 +9,7 @@ from astropy.table import Table
 from npecat_eval.catalog.bright import BrightSources
 from npecat_eval.catalog.decode import DETECTION_THRESHOLD
 from npecat_eval.catalog.flags import SourceFlag, source_flags
+from npecat_eval.catalog.population import Population
 from npecat_eval.catalog.predicted_catalog import PredictedCatalog
 from npecat_eval.catalog.samples import CatalogDraws
 from npecat_eval.catalog.saturated import SaturatedStars
@@ -198,7 +199,9 @@ def draws_table(draws: CatalogDraws, image: SurveyImage, *, about: dict[str, Any
     return _table(draws_columns(image.band), columns, about)
 
 
-def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
+def provenance(
+    image: SurveyImage, model: TileModel, *, population: Population | None = None
+) -> dict[str, Any]:
     """Describe the origin of a catalog.
 
     Parameters
@@ -207,6 +210,8 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
         Image that was catalogued.
     model : TileModel
         Model that made the catalog.
+    population : Population, optional
+        What a network of variant wide was told of the sources.
 
     Returns
     -------
@@ -214,7 +219,11 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
         Keyword of at most 8 letters -> plain value, as a FITS header can hold them.
     """
     origin = {name.upper()[:8]: v for name, v in image.origin.items() if v is not None}
-    psf = nearest_six_numbers(image.psf)
+    if population is None:
+        psf = nearest_six_numbers(image.psf).parameters
+        told = {"PSFPARAM": ", ".join(f"{value:.8g}" for value in psf)}
+    else:
+        told = population.cards(image.pixel_scale)
     return {
         "CREATOR": f"npecat {version('npecat')}",
         "INPUT": image.name,
@@ -225,7 +234,7 @@ def provenance(image: SurveyImage, model: TileModel) -> dict[str, Any]:
         "TRAINED": model.settings.store_digest,
         "THRESH": DETECTION_THRESHOLD,
         "ELECTRON": image.electrons_per_nmgy,
-        "PSFPARAM": ", ".join(f"{value:.8g}" for value in psf.parameters),
+        **told,
         **(image.findings.cards() if image.findings else {}),
         "PIXELS": "x and y are 0-indexed, the centre of the first pixel is at (0, 0)",
         "FLUXES": "nanomaggies (nmgy); 1 nmgy = 3631 nJy, AB magnitude 22.5",

@@ -1,5 +1,6 @@
 """``npecat catalog``: the probabilistic catalog of a survey image."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,15 +8,16 @@ import click
 
 from npecat_eval.catalog.bright import MIN_SNR
 from npecat_eval.catalog.formats import check_format, write_table
+from npecat_eval.catalog.population import Given, faint_magnitude
 from npecat_eval.panels import MAX_SIDE, PaneledCatalog, catalog_in_panels, middle_of
 from npecat_eval.pictures.style import check_picture
-from npecat_eval.survey_catalog import SurveyCatalog
+from npecat_eval.survey_catalog import SurveyCatalog, catalog_survey_image
 from npecat_sim.errors import NpecatError
 from npecat_sim.io.outputs import check_outputs
 
 from .. import api
 from .inspect import show_findings
-from .options import CHECKPOINT_OPTION, FILE, PLOT_OPTION, ImageFile, image_options
+from .options import CHECKPOINT_OPTION, FILE, PLOT_OPTION, ImageFile, given_options, image_options
 
 if TYPE_CHECKING:
     from npecat_train.model import TileModel
@@ -74,8 +76,10 @@ def _residual_format(_: click.Context, __: click.Parameter, path: Path | None) -
 @click.option("--footprint", type=FILE, help="Mask of the pixels not searched, FITS.")
 @click.option("--force", is_flag=True, help="Exit with 0 although many bright sources have no row.")
 @CHECKPOINT_OPTION
+@given_options
 def catalog(
     image: ImageFile,
+    given: Given,
     output: Path,
     samples: int | None,
     plot: Path | None,
@@ -110,11 +114,15 @@ def catalog(
                     "choose a part",
                     parameters=(name, "cut"),
                 )
-        found: SurveyCatalog | PaneledCatalog = _in_panels(image, model, size, samples or 0)
+        found: SurveyCatalog | PaneledCatalog = _in_panels(
+            image, model, size, n_draws=samples or 0, given=given
+        )
     else:
         seen = image.open()
         show_findings(seen)
-        found = api.catalog(seen, model=model)
+        found = catalog_survey_image(seen, model, given)
+        if found.reading.population:
+            click.echo(f"{found.reading.population.page(found.image)}\n")
     found.write(output)
     unflagged = (found.rows["flags"] == 0).sum()
     click.echo(f"{output}: {len(found):,} sources, {unflagged:,} without flags")
@@ -133,12 +141,17 @@ def catalog(
 
 
 def _in_panels(
-    image: ImageFile, model: "TileModel", size: tuple[int, int], n_draws: int
+    image: ImageFile, model: "TileModel", size: tuple[int, int], *, n_draws: int, given: Given
 ) -> PaneledCatalog:
-    """Catalog a large image, after an inspection of its middle, whose PSF stands in elsewhere."""
+    """Catalog a large image, after an inspection of its middle.
+
+    The PSF of the middle stands in elsewhere, and sources everywhere are as faint as there.
+    """
     middle = image.open(cut=middle_of(*size))
     click.echo(f"{size[0]:,} x {size[1]:,} pixels, in panels; in the middle:")
     show_findings(middle)
+    if model.settings.is_wide and given.faint_magnitude is None:
+        given = replace(given, faint_magnitude=faint_magnitude(middle))
     known = {"fwhm", "psf"} & {name for name, value in image.reading.items() if value is not None}
     psf = {} if known else {"fwhm": middle.psf.fwhm * middle.pixel_scale}
     return catalog_in_panels(
@@ -148,6 +161,7 @@ def _in_panels(
         n_draws=n_draws,
         seed=SEED,
         told=click.echo,
+        given=given,
     )
 
 

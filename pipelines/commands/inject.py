@@ -6,6 +6,8 @@ import click
 
 from npecat_eval.catalog.detections import Detections
 from npecat_eval.catalog.formats import write_table
+from npecat_eval.catalog.observe import as_used
+from npecat_eval.catalog.population import Given
 from npecat_eval.catalog.reading import ImageReading
 from npecat_eval.real_images.injection import injection_test, summary
 from npecat_eval.real_images.injection_report import draw_injection_test, injection_text
@@ -15,18 +17,27 @@ from npecat_sim.surveys.image import SurveyImage
 
 from .. import api
 from .inspect import show_findings
-from .options import CHECKPOINT_OPTION, PLOT_OPTION, TABLE_OPTION, ImageFile, image_options
+from .options import (
+    CHECKPOINT_OPTION,
+    PLOT_OPTION,
+    TABLE_OPTION,
+    ImageFile,
+    given_options,
+    image_options,
+)
 
 
 @click.command()
 @image_options
 @CHECKPOINT_OPTION
+@given_options
 @click.option("--rounds", type=click.IntRange(1, 1000), default=4, help="Times to add sources.")
 @click.option("--seed", type=int, default=0, help="Of the sources and their noise.")
 @PLOT_OPTION
 @TABLE_OPTION
 def inject(
     image: ImageFile,
+    given: Given,
     checkpoint: Path,
     rounds: int,
     seed: int,
@@ -41,13 +52,14 @@ def inject(
     """
     check_outputs({"plot": plot, "output": output}, {**image.reads, "checkpoint": checkpoint})
     model = api.load(checkpoint)
-    survey_image = image.open()
-    show_findings(survey_image)
+    opened = image.open()
+    show_findings(opened)
+    survey_image = as_used(opened, is_wide=model.settings.is_wide)
     with progress("inject", rounds + 1) as advance:
 
         def catalog(of: SurveyImage) -> Detections:
             """Catalog one image and advance the progress."""
-            found = ImageReading.of(of, model).catalog().detections
+            found = ImageReading.of(of, model, given).catalog().detections
             advance(1, f"{len(found)} detections")
             return found
 

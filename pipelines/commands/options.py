@@ -53,6 +53,13 @@ CHECKPOINT_OPTION = click.option(
     help="Weights of a network, such as runs/psf_aware/best.safetensors.",
 )
 
+GIVEN_OPTIONS = (
+    click.option("--density", type=float, help="Sources per arcmin^2.  [default: found]"),
+    click.option("--star-share", type=float, help="Share of stars.  [default: found]"),
+    click.option("--faint-magnitude", type=float, help="Of the faintest.  [default: 4 sigma]"),
+)
+"""What a network of variant wide may be told of the sources, see npecat_eval.catalog.population."""
+
 IMAGE_OPTIONS = (
     click.argument("path", metavar="IMAGE", type=FILE),
     click.option("--psf", help="File with the PSF, or six numbers.  [default: its stars]"),
@@ -166,6 +173,23 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(IMAGE_OPTIONS):
         option(with_image)
     return with_image
+
+
+def given_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add GIVEN_OPTIONS to a command, which is called with a Given as ``given``."""
+
+    @wraps(command)
+    def with_given(
+        density: float | None, star_share: float | None, faint_magnitude: float | None, **rest: Any
+    ) -> Any:
+        """Call the command with what is known of the sources."""
+        from npecat_eval.catalog.population import Given  # torch, which most commands do not need
+
+        return command(given=Given(density, star_share, faint_magnitude), **rest)
+
+    for option in reversed(GIVEN_OPTIONS):
+        option(with_given)
+    return with_given
 
 
 def _picture(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:

@@ -108,3 +108,27 @@ def test_footprint_tells_the_pixels_that_were_not_searched(tmp_path):
         # The first pixel of the cut is pixel (7, 5) of the image that the coordinates are of.
         own, whole = WCS(header).pixel_to_world(0, 0), image.wcs.pixel_to_world(7, 5)
         assert own.separation(whole).arcsec < 1e-3
+
+
+@pytest.mark.parametrize("fwhm", [1.5, 3.5, 7.0])
+def test_cosmic_rays_are_told_from_stars_by_the_psf(fwhm):
+    """Stars at every place in a pixel, some with a neighbour; tracks of six pixels and more."""
+    generator = np.random.default_rng(2)
+    grid = np.array([(x, y) for x in range(30, 400, 30) for y in range(30, 230, 30)])
+    places = grid + generator.uniform(-0.5, 0.5, grid.shape)
+    flux = flux_of(generator.uniform(15, 18, len(places)))
+    neighbours = places[:40] + 0.8 * fwhm
+    light = starlight(places, flux, size=(320, 400), shape="3.0", fwhm=fwhm)
+    light += starlight(neighbours, flux[:40], size=(320, 400), shape="3.0", fwhm=fwhm)
+    rays = [(260, 50 + 40 * k) for k in range(8)]
+    for number, (row, column) in enumerate(rays):
+        steps = np.arange(6 + number)
+        across = (0 * steps, steps // 2, -(steps // 3))[number % 3]
+        light[row + across, column + steps] += 500
+    counts = noisy(light)
+    image = image_from_arrays(counts, psf=fwhm * PIXEL_SCALE, trust_psf=True, saturate=1e9, **TOLD)
+    every = BrightSources.of(replace(image, flags=0 * image.flags))
+    kept = every.as_wide_as_the_psf(image)
+    n_rays, n_left = [(found.y > 245).sum() for found in (every, kept)]
+    assert n_rays >= len(rays) and n_left <= (1 if fwhm > 2 else 3)
+    assert len(every) - n_rays == len(kept) - n_left > 60

@@ -8,6 +8,7 @@ import torch
 
 from npecat_eval.catalog.blocks import field_posterior
 from npecat_eval.catalog.decode import decode
+from npecat_eval.catalog.observe import Observation
 from npecat_eval.catalog.reading import ImageReading
 from npecat_sim.surveys.image import PixelFlag
 from npecat_train.network.tile_network import NETWORKS, NetworkSize
@@ -24,7 +25,7 @@ def trained():
 def test_catalog_does_not_depend_on_how_the_image_is_cut(trained, block_tiles):
     image = survey_image(150, 221)
     whole, cut = [
-        decode(field_posterior(trained, image, block_tiles=tiles)).detections
+        decode(field_posterior(trained, Observation(image, None), block_tiles=tiles)).detections
         for tiles in (512, block_tiles)
     ]
     assert len(cut) == len(whole) > 30

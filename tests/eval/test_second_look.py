@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial import KDTree
 
 import npecat
+from npecat_eval.catalog.observe import Observation
 from npecat_eval.catalog.reading import ImageReading
 from npecat_eval.catalog.second_look import SecondLook
 from npecat_sim.units import PIXEL_SCALE
@@ -68,7 +69,7 @@ def test_stars_are_found_once_at_every_offset_within_a_tile(model, shape, seed):
 def test_a_second_look_sees_each_star_from_the_middle_of_a_tile(model):
     image, places = stars_at_every_offset("gauss", 3)
     places = places[(places[:, 0] > 200) & (places[:, 1] < 240)]
-    look = SecondLook.at(*places.T, image=image, model=model)
+    look = SecondLook.at(*places.T, observed=Observation(image, None), model=model)
     assert len(look) >= 0.98 * len(places)
     found = look.catalog().detections
     distance, star = KDTree(places).query(np.column_stack([found.x, found.y]))
@@ -79,5 +80,5 @@ def test_a_second_look_sees_each_star_from_the_middle_of_a_tile(model):
 def test_a_second_look_at_blank_sky_at_the_edge_or_at_nothing_adds_no_source(model):
     image = npecat.image_from_arrays(noisy(np.zeros((100, 110))), psf=FWHM * PIXEL_SCALE, **TOLD)
     x, y = np.array([[-0.5, 109.4, 50, 0, 109.4, 30], [-0.5, 0, 99.4, 99.4, 99.4, 60]])
-    assert len(SecondLook.at(x, y, image=image, model=model)) <= 1
-    assert SecondLook.at(x[:0], y[:0], image=image, model=model) is None
+    assert len(SecondLook.at(x, y, observed=Observation(image, None), model=model)) <= 1
+    assert SecondLook.at(x[:0], y[:0], observed=Observation(image, None), model=model) is None

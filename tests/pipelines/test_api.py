@@ -98,7 +98,7 @@ def test_gain_and_sky_of_an_image_are_measured_where_they_are_not_given():
         ({"mask": np.zeros((3, 3))}, "the mask has shape (3, 3)", ("mask",)),
         ({"sky": np.ones((3, 3))}, "sky has shape (3, 3)", ("sky",)),
         ({"sky": SKY}, "noise sigmas a pixel) is left", ("subtract_sky", "sky")),
-        ({"pixel_scale": 5.0}, "pixels measure 5 arcsec", ()),
+        ({"pixel_scale": 25.0}, "pixels measure 25 arcsec", ()),
         ({"gain": ELECTRONS / 36}, "its noise under the PSF is 0.1", ("gain", "sky")),
     ],
 )

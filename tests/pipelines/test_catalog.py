@@ -64,6 +64,8 @@ def test_catalog_and_samples_of_an_image_with_the_weights_of_the_package(image_p
         (("-o", "catalog.txt"), "choose one of .fits"),
         (("-o", "no/catalog.fits"), "no/catalog.fits: cannot be written (there is no folder"),
         (("-o", "catalog.reg", "--samples", "2"), "regions hold no samples"),
+        (("-o", "catalog.fits", "--density", "5"), "variant psf_aware takes no density"),
+        (("-o", "catalog.fits", "--star-share", "2"), "star_share is 2.0; it must be between"),
         (("-o", "catalog.fits", "--checkpoint", "image.fits"), "not a whole npecat checkpoint"),
         (("-o", "catalog.fits", "--checkpoint", "none.safetensors"), "none.safetensors"),
     ],
