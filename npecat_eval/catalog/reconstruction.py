@@ -19,15 +19,12 @@ from astropy.io import fits
 from npecat_eval.catalog.detections import GALAXY_THRESHOLD, Detections
 from npecat_sim.io.storage import replacing
 from npecat_sim.model.prior import GALAXY_ONLY, PAPER_PRIOR
-from npecat_sim.render.stamps import draw_field
 from npecat_sim.surveys.image import SurveyImage
+from npecat_sim.surveys.light import light_of
 
 SKY_LEVEL, SOURCE_LEVEL = 0.1, 1.0
 """Model light of a pixel, in units of the sky sigma: below the first a pixel counts as sky, above
 the second as part of a source."""
-
-PSF_CELL = 256
-"""Pixels along each side of the cells of an image whose sources have one PSF."""
 
 CHI_EDGES = np.linspace(-6, 6, 49)
 """Edges of the bins of the distribution of chi. Pixels of an SDSS frame are whole counts of 0.16
@@ -48,27 +45,6 @@ def typical_shape() -> dict[str, float]:
         shape[f"{part}_half_light_radius"] *= np.sqrt(shape[f"{part}_axis_ratio"])
         shape[f"{part}_axis_ratio"] = 1.0
     return shape
-
-
-def _drawn(sources: dict[str, np.ndarray], image: SurveyImage) -> np.ndarray:
-    """Light of sources with the PSF of the image, or that of their cell where it varies."""
-    shape = image.image.shape
-    if image.psf_map.is_constant:
-        cell = np.zeros((len(sources["x"]), 2), int)
-    else:
-        cell = np.column_stack([sources["x"], sources["y"]]).astype(int) // PSF_CELL
-    light = np.zeros(shape, np.float32)
-    for place in np.unique(cell, axis=0):
-        own = (cell == place).all(axis=1)
-        middle_x, middle_y = (place + 0.5) * PSF_CELL
-        light += draw_field(
-            {name: column[own] for name, column in sources.items()},
-            image.psf_map.at(middle_x, middle_y),
-            shape=shape,
-            sky_sigma=image.sky_sigma,
-            pixel_scale=image.pixel_scale,
-        )
-    return light
 
 
 @dataclass(frozen=True)
@@ -109,7 +85,7 @@ class Reconstruction:
             sources = {name: getattr(detections, name)[chosen] for name in ("x", "y", "flux")}
             sources["is_galaxy"] = galaxy[chosen]
             sources |= {name: np.full(chosen.sum(), value) for name, value in shape.items()}
-            drawn.append(_drawn(sources, image))
+            drawn.append(light_of(sources, image))
         return cls(image, *drawn)
 
     @cached_property

@@ -7,8 +7,8 @@ import numpy as np
 from npecat_sim.errors import NpecatError
 from npecat_sim.model.prior import GALAXY_ONLY, CatalogPrior
 from npecat_sim.model.streams import Purpose, stream
-from npecat_sim.render.stamps import draw_field
 from npecat_sim.surveys.image import PixelFlag, SurveyImage
+from npecat_sim.surveys.light import light_of
 from npecat_sim.units import flux_of_magnitude
 
 CELL = 64
@@ -105,7 +105,7 @@ def inject(
     Normal(0, rate of the image), and of Normal(0, light of the sources) has the distribution that
     noise.observe would draw for both together.
     """
-    light = draw_field(sources, image.psf, shape=image.image.shape, sky_sigma=image.sky_sigma)
+    light = light_of(sources, image)
     generator = stream(seed, SPLIT, index=round_number, purpose=Purpose.INJECTION_NOISE)
     noise = generator.standard_normal(light.shape, dtype=np.float32)
     light = np.maximum(light, 0)  # the renderer errs by 1e-3 sky sigma, in both directions

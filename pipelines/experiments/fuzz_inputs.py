@@ -131,7 +131,15 @@ def _write_sdss(folder: Path) -> None:
     primary = fits.PrimaryHDU(header=fits.Header(numbers))
     columns = {name: _bands(value) for name, value in optics.items()}
     psf = _table({"field": ("J", 12), "status": ("5J", [0] * 5), **columns})
-    eigenimages = [_table({"nrow_b": ("J", 1)}) for _ in range(5)]
+    offset = np.arange(-10, 11)
+    star = np.exp(-np.add.outer(offset**2, offset**2) / 5).astype(np.float32)
+    sizes = {"nrow_b": 1, "ncol_b": 1, "RNROW": len(star), "RNCOL": len(star)}
+    whole = {name: ("J", size) for name, size in sizes.items()}
+    same = np.zeros((1, 5, 5), np.float32)
+    same[0, 0, 0] = 1  # the same PSF everywhere
+    terms = list(_table({**whole, "RROWS": ("PE()", star.ravel())}).columns)
+    terms.append(fits.Column("c", "25E", dim="(5,5)", array=same))
+    eigenimages = [fits.BinTableHDU.from_columns(terms) for _ in range(5)]
     fits.HDUList([primary, *eigenimages, psf]).writeto(folder / "psField-000094-1-0012.fit")
 
     primary.header.update({"MASKROWS": height, "MASKCOLS": width})
@@ -147,7 +155,7 @@ def _read_frame(folder: Path, psf: str = "photoField-000094-1.fits") -> Any:
         image.background,
         image.flags,
         image.electrons_per_nmgy,
-        image.psf,
+        image.psf_map.at(0, 0).stamp(21),
     )
 
 
