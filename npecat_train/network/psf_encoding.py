@@ -44,7 +44,7 @@ SCALING = {
 }
 """Centre and scale of each number, in their order. They are about the mean and the standard
 deviation over Gaussian to Moffat profiles of beta 2, FWHM of 1.5 to 7 pixels (uniform in the log)
-and |g| < 0.15. Those profiles have no offset, coma or trefoil; for these
+and ellipticities (g) below 0.15. Those profiles have no offset, coma or trefoil; for these
 a twentieth counts as large: of a pixel for the offset, else of the width cubed."""
 
 SPIN_2 = signed([s[0, 0] ** 2 - s[1, 0] ** 2 for s in SYMMETRIES]) + signed(
