@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 
 from npecat_sim.errors import NpecatError
-from npecat_sim.fields.table import FieldTable
+from npecat_sim.fields.table import FieldTable, check_positive
 from npecat_sim.model.prior import PSF_SIDE
 from npecat_sim.psf.base import Psf
 from npecat_sim.psf.sampled import SampledPsf
@@ -160,14 +160,7 @@ class ImageTable:
         """
         if len(self) == 0:
             raise NpecatError(f"{where} holds no image; import at least one")
-        for name in POSITIVE:
-            column = getattr(self, name)
-            bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
-            if len(bad):
-                raise NpecatError(
-                    f"{where}, row {bad[0]}: {name} is {column[bad[0]]:g}; "
-                    "it must be finite and positive"
-                )
+        check_positive({name: getattr(self, name) for name in POSITIVE}, where)
         for row, samples in enumerate(self.psf):
             if samples.ndim != 3 or len(samples) == 0:
                 raise NpecatError(

@@ -207,14 +207,7 @@ class FieldTable:
         if len(self) == 0:
             raise NpecatError(f"{where} holds no field; import at least one")
         check_parameters(self.psf, where)
-        for name in SCALARS:
-            column = getattr(self, name)
-            bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
-            if len(bad):
-                raise NpecatError(
-                    f"{where}, row {bad[0]}: {name} is {column[bad[0]]:g}; "
-                    "it must be finite and positive"
-                )
+        check_positive({name: getattr(self, name) for name in SCALARS}, where)
         for row, sky_map in self.sky_maps.items():
             sky_map.check(f"{where}, row {row}, sky map")
 
@@ -254,6 +247,30 @@ class FieldTable:
             (level + along_y).astype(np.float32), along_x.astype(np.float32)
         )
         return sky
+
+
+def check_positive(columns: dict[str, np.ndarray], where: str) -> None:
+    """Raise NpecatError unless all values of some columns are finite and positive.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray
+        Name of each column -> its values, (row,).
+    where : str
+        Name of the table, with which the message begins.
+
+    Raises
+    ------
+    NpecatError
+        The message names the row and the column.
+    """
+    for name, column in columns.items():
+        bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+        if len(bad):
+            raise NpecatError(
+                f"{where}, row {bad[0]}: {name} is {column[bad[0]]:g}; "
+                "it must be finite and positive"
+            )
 
 
 SINGLE_FIELD = FieldTable(
